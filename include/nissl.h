@@ -1,0 +1,17 @@
+/** Nissl: a laboratory for artificial neural networks. Everything public. */
+#ifndef NISSL_H
+#define NISSL_H
+
+#include "nissl/array.h"
+#include "nissl/context.h"
+#include "nissl/error.h"
+#include "nissl/examine.h"
+#include "nissl/network.h"
+#include "nissl/recording.h"
+#include "nissl/reducer.h"
+#include "nissl/report.h"
+#include "nissl/stimuli.h"
+#include "nissl/table.h"
+#include "nissl/tuning.h"
+
+#endif

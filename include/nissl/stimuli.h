@@ -1,0 +1,95 @@
+/**
+ * Stimulus sets: ordered inputs with an id, an optional label and any number of factors.
+ *
+ * Sources: a folder of JPEG and PNG images (class from the subfolder, from a CSV
+ * "path,label,factor...", or none), IDX (plain or gzip, labels beside it), npy, CSV rows, the
+ * CIFAR-10 binary layout, and generators. Loading is thread-safe and reads one stimulus at a time,
+ * so a set may be larger than memory.
+ */
+#ifndef NISSL_STIMULI_H
+#define NISSL_STIMULI_H
+
+#include "nissl/array.h"
+#include "nissl/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nissl_stimuli nissl_stimuli;
+
+typedef enum nissl_factor_kind {
+    NISSL_FACTOR_CATEGORICAL,
+    NISSL_FACTOR_CONTINUOUS
+} nissl_factor_kind;
+
+/** A factor, e.g. orientation. The label, where a set has one, is the first factor and is named
+ * "label". */
+typedef struct nissl_factor {
+    const char *name;
+    const char *unit; /* "deg", "cycles/image"; "" where none */
+    nissl_factor_kind kind;
+    int n_levels; /* distinct values; 0 for a continuous factor with more than 256 of them */
+    const char *const
+        *levels; /* [n_levels] text of each level, sorted (numerically where all are numbers) */
+    const int32_t *level; /* [n_stimuli] index into levels, -1 = missing; NULL if n_levels is 0 */
+    const double *value;  /* [n_stimuli] NaN = missing; for categorical factors NULL */
+} nissl_factor;
+
+typedef struct nissl_stimuli_options {
+    const char *preprocess; /* JSON file or JSON text beginning with "{"; NULL = beside the data
+                               ("preprocess.json"), or defaults */
+    const char *labels;     /* CSV "path,label,factor..." or IDX/npy labels; NULL = automatic */
+    const nissl_view *input_shape; /* shape [1, ...] the network wants, -1 where free; NULL =
+                                      whatever the data has */
+    int64_t limit;                 /* use the first so many stimuli; 0 = all */
+} nissl_stimuli_options;
+
+nissl_stimuli_options nissl_stimuli_options_default(void);
+
+/**
+ * Opens a stimulus set. path is a file or folder, or a generator: "gratings",
+ * "gratings:orientations=12,...", "noise:n=500", "shapes", and joined with "+": "gratings+shapes".
+ * A generator needs input_shape. Image sizes, types and labels are checked here; pixels are decoded
+ * on load.
+ * @return NISSL_OK; NISSL_ERR_IO; NISSL_ERR_FORMAT; NISSL_ERR_SHAPE with both shapes.
+ */
+nissl_status nissl_stimuli_open(nissl_context *ctx, const char *path,
+                                const nissl_stimuli_options *opt, nissl_stimuli **out,
+                                nissl_error *err);
+void nissl_stimuli_free(nissl_stimuli *stimuli);
+
+int64_t nissl_stimuli_count(const nissl_stimuli *stimuli);
+const char *nissl_stimuli_source(const nissl_stimuli *stimuli); /* the path or generator text */
+const char *nissl_stimuli_id(const nissl_stimuli *stimuli,
+                             int64_t index); /* unique: "n01440764_tench.JPEG" */
+int nissl_stimuli_n_factors(const nissl_stimuli *stimuli);
+const nissl_factor *nissl_stimuli_factor(const nissl_stimuli *stimuli, int index);
+/** Shape of one stimulus as the network sees it, without the batch axis. */
+int nissl_stimuli_shape(const nissl_stimuli *stimuli, int64_t shape[NISSL_MAX_RANK]);
+/** The preprocessing in force, as JSON text. Lives with the set. */
+const char *nissl_stimuli_preprocess(const nissl_stimuli *stimuli);
+/** Hash over ids, labels, factors, preprocessing and the bytes of the sources. Reads every file
+ * once. */
+nissl_status nissl_stimuli_hash(nissl_context *ctx, const nissl_stimuli *stimuli, uint64_t *out,
+                                nissl_error *err);
+
+/**
+ * Decodes and preprocesses stimuli first .. first + n - 1. Thread-safe.
+ * @param out float32 [n, shape...] row-major.
+ */
+nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int64_t n, float *out,
+                                nissl_error *err);
+
+/**
+ * A picture of a stimulus for people, at most max_side pixels a side; small ones are enlarged by
+ * whole factors. A vector that is no image becomes a bar chart of its values. Thread-safe.
+ * @param rgb malloc'ed [height, width, 3]; the caller frees it.
+ */
+nissl_status nissl_stimuli_picture(const nissl_stimuli *stimuli, int64_t index, int max_side,
+                                   uint8_t **rgb, int *width, int *height, nissl_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,131 @@
+/*
+ * ONNX files: a zero-copy reader of the protobuf wire format over mapped memory, and a writer.
+ *
+ * The reader treats its file as hostile: every length is checked against what is left, nesting is
+ * limited to NISSL__ONNX_MAX_DEPTH, node and dimension counts and every allocation count against a
+ * budget, and an error names the file, the byte offset or the field path, and both numbers.
+ */
+#ifndef NISSL__FORMATS_ONNX_H
+#define NISSL__FORMATS_ONNX_H
+
+#include "nissl/array.h"
+#include "nissl/error.h"
+
+#define NISSL__ONNX_MAX_DEPTH 64
+
+typedef struct nissl__onnx_graph nissl__onnx_graph;
+
+/* A constant tensor. data is little-endian, row-major, exactly count * type size bytes, and may be
+ * unaligned: it points into the mapped file (raw_data, external data) or, for typed fields such as
+ * float_data, into memory of the model. */
+typedef struct nissl__onnx_tensor {
+    const char *name; /* never NULL, may be "" */
+    nissl_type type;
+    int rank;
+    int64_t shape[NISSL_MAX_RANK];
+    const void *data;
+    size_t bytes;
+} nissl__onnx_tensor;
+
+typedef enum nissl__onnx_attribute_kind {
+    NISSL__ONNX_FLOAT,
+    NISSL__ONNX_INT,
+    NISSL__ONNX_STRING,
+    NISSL__ONNX_TENSOR,
+    NISSL__ONNX_GRAPH,
+    NISSL__ONNX_FLOATS,
+    NISSL__ONNX_INTS,
+    NISSL__ONNX_STRINGS,
+    NISSL__ONNX_OTHER /* kept by name so that an error can name it */
+} nissl__onnx_attribute_kind;
+
+typedef struct nissl__onnx_attribute {
+    const char *name;
+    nissl__onnx_attribute_kind kind;
+    float f;
+    int64_t i;
+    const char *s; /* NUL-terminated copy */
+    size_t n;      /* length of s, floats, ints or strings */
+    const float *floats;
+    const int64_t *ints;
+    const char *const *strings;
+    const nissl__onnx_tensor *tensor;
+    const nissl__onnx_graph *graph;
+} nissl__onnx_attribute;
+
+typedef struct nissl__onnx_node {
+    const char *name;   /* may be "" */
+    const char *op;     /* "Conv" */
+    const char *domain; /* "" is the default domain; "ai.onnx" is read as "" */
+    size_t n_inputs, n_outputs, n_attributes;
+    const char *const *inputs; /* "" is an absent optional input */
+    const char *const *outputs;
+    const nissl__onnx_attribute *attributes;
+} nissl__onnx_node;
+
+/* A graph input, output or annotated value. */
+typedef struct nissl__onnx_value {
+    const char *name;
+    bool has_type; /* false: nothing is known but the name */
+    bool has_shape;
+    nissl_type type;
+    int rank;
+    int64_t shape[NISSL_MAX_RANK];         /* -1: symbolic or unknown */
+    const char *dim_names[NISSL_MAX_RANK]; /* NULL or the symbol: "batch" */
+} nissl__onnx_value;
+
+struct nissl__onnx_graph {
+    const char *name;
+    size_t n_nodes, n_initializers, n_inputs, n_outputs, n_values;
+    const nissl__onnx_node *nodes;
+    const nissl__onnx_tensor *initializers;
+    const nissl__onnx_value
+        *inputs; /* initializers that are listed as inputs (ir_version < 4) are still listed */
+    const nissl__onnx_value *outputs;
+    const nissl__onnx_value *values;
+};
+
+typedef struct nissl__onnx_function {
+    const char *name, *domain;
+    size_t n_inputs, n_outputs, n_nodes;
+    const char *const *inputs;
+    const char *const *outputs;
+    const nissl__onnx_node *nodes;
+} nissl__onnx_function;
+
+typedef struct nissl__onnx_opset {
+    const char *domain;
+    int64_t version;
+} nissl__onnx_opset;
+
+typedef struct nissl__onnx_model {
+    int64_t ir_version;
+    int64_t opset; /* of the default domain */
+    const char *producer_name, *producer_version;
+    size_t n_opsets, n_functions;
+    const nissl__onnx_opset *opsets;
+    const nissl__onnx_function *functions;
+    nissl__onnx_graph graph;
+    void *owner; /* private: arena and mappings */
+} nissl__onnx_model;
+
+/* Opens a file; external data files are looked for beside it and may not leave its folder. budget:
+ * bytes that may be allocated besides the mapping; 0 = 1 GiB. */
+nissl_status nissl__onnx_open(const char *path, uint64_t budget, nissl__onnx_model **out,
+                              nissl_error *err);
+
+/* The same from memory that outlives the model (fuzzing, tests, models built in memory). External
+ * data is refused. */
+nissl_status nissl__onnx_parse(const char *label, const void *bytes, size_t size, uint64_t budget,
+                               nissl__onnx_model **out, nissl_error *err);
+void nissl__onnx_free(nissl__onnx_model *model);
+
+/* The attribute of that name, or NULL. */
+const nissl__onnx_attribute *nissl__onnx_find_attribute(const nissl__onnx_node *node,
+                                                        const char *name);
+
+/* Writes a model (graph, opsets, producer; tensors as raw_data) to a new file, whole or not at all
+ * (temporary file and rename). owner is ignored. */
+nissl_status nissl__onnx_write(const nissl__onnx_model *model, const char *path, nissl_error *err);
+
+#endif
