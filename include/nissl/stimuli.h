@@ -52,7 +52,30 @@ nissl_stimuli_options nissl_stimuli_options_default(void);
  * "gratings:orientations=12,...", "noise:n=500", "shapes", and joined with "+": "gratings+shapes".
  * A generator needs input_shape. Image sizes, types and labels are checked here; pixels are decoded
  * on load.
- * @return NISSL_OK; NISSL_ERR_IO; NISSL_ERR_FORMAT; NISSL_ERR_SHAPE with both shapes.
+ *
+ * Generators (a list is written key=a,b,c; one whole number for orientations, phases or positions
+ * is a count):
+ *
+ * gratings: orientations=12, frequencies=2,4,8,... octaves up to a quarter of the shorter side,
+ *     phases=4, contrasts=1; factors orientation (deg), frequency (cycles/image), phase (deg),
+ *     contrast. Orientation is that of the bars: 0 = horizontal, 90 = vertical, growing
+ *     counter-clockwise as seen (45 rises to the right), 0 <= orientation < 180. A count of n gives
+ *     i 180 / n and, for phases, i 360 / n. With x to the right and y down, both from the image's
+ *     centre in units of the shorter side, x = (column + 1/2 - width / 2) / min(width, height), y
+ *     likewise with rows, frequency f in cycles per shorter side, t = 90 deg - orientation the
+ *     direction along which luminance changes, the luminance is
+ *         L(x, y) = 1/2 + contrast / 2 cos(2 pi f (x cos t + y sin t) + phase),
+ *     0 black, 1 white. So phase 0 has the middle of a bright bar at the centre.
+ * noise: n=100, seed=0; independent grey values, uniform on 0 .. 1, one per pixel.
+ * shapes: shapes=circle,square,triangle,cross, positions=3 (an n by n lattice), sizes=0.25,0.5 (of
+ *     the shorter side), colours=white,red,green,blue (white alone for one channel), on mid-grey;
+ *     factors shape, x, y (fraction of the image), size, colour.
+ *
+ * A generator's luminance is a picture value of 255 L, not rounded, and then takes the scale, mean,
+ * deviation and channel order of the preprocessing, which without any is x / 255.
+ *
+ * @return NISSL_OK; NISSL_ERR_IO; NISSL_ERR_FORMAT; NISSL_ERR_LIMIT; NISSL_ERR_ARGUMENT for an
+ * unknown generator, option or preprocessing key; NISSL_ERR_SHAPE with both shapes.
  */
 nissl_status nissl_stimuli_open(nissl_context *ctx, const char *path,
                                 const nissl_stimuli_options *opt, nissl_stimuli **out,
