@@ -108,9 +108,20 @@ uint64_t nissl__hash_end(const nissl__hash *hash);
 
 /* ---- numbers ---- */
 
+#define NISSL__NUMBER_SIZE 32
+/* The shortest text that reads back equal, "." in any locale; "nan", "inf", "-inf". Returns text.
+ */
+const char *nissl__number_text(double value, char text[NISSL__NUMBER_SIZE]);
 float nissl__half_to_float(uint16_t half);
 uint16_t nissl__float_to_half(float value); /* round to nearest even */
 float nissl__bfloat_to_float(uint16_t bfloat);
+
+/* ---- the build ---- */
+
+/* What there is to say about an OpenBLAS core on a CPU with vectors of cpu_bits, given two
+ * environment variables (NULL = unset): an allocated line, or NULL when all is well. */
+char *nissl__blas_warning(const char *core, int cpu_bits, const char *coretype,
+                          const char *l2_size);
 
 #define NISSL__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define NISSL__MAX(a, b) ((a) > (b) ? (a) : (b))
