@@ -1,0 +1,78 @@
+# A thin front end over Meson. `make help` lists the targets.
+# Variables: BUILD (build folder), PREFIX and DESTDIR (install), OUT (report of the demo),
+# NISSL_DATA (reference data for the tests; ../shared/data is used where it exists).
+
+BUILD ?= build
+PREFIX ?= /usr/local
+OUT ?= nissl-demo
+SOURCE := $(dir $(abspath $(firstword $(MAKEFILE_LIST))))
+OPTIONS ?=
+
+.PHONY: build help bootstrap web demo test check lint sanitize fuzz bench install uninstall format clean
+
+build: $(BUILD)/build.ninja ## build the library, the program and the tests (default)
+	@ninja -C $(BUILD)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+bootstrap: ## install the Debian packages that are missing
+	@scripts/bootstrap.sh build check web
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) . --prefix=$(PREFIX) $(OPTIONS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+# The chart library for reports, fetched once; without npm a report has tables and no charts.
+web/node_modules/.ready: web/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then \
+		echo "fetching the chart library"; \
+		(cd web && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
+		|| echo "note: npm could not fetch the chart library; reports will have no charts"; \
+	else echo "note: npm is missing; reports will have no charts"; fi
+
+web: $(if $(wildcard web/package-lock.json),web/node_modules/.ready) ## fetch the chart library (npm)
+
+demo: ## install what is missing, build, examine the built-in model, say where the report is
+	@scripts/bootstrap.sh build web
+	@$(MAKE) --no-print-directory --quiet web $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet nissl
+	@$(BUILD)/nissl demo -o $(OUT)
+	@echo "report: $(abspath $(OUT))/index.html"
+
+test: ## install what is missing, build, run every test at two instruction sets
+	@scripts/bootstrap.sh build check web
+	@$(MAKE) --no-print-directory --quiet web $(BUILD)/build.ninja
+	@python3 scripts/run_tests.py --build $(BUILD) $(foreach job,$(ALSO),--also $(job))
+
+check: $(BUILD)/build.ninja ## floors, headers, layout and static analysis
+	@scripts/bootstrap.sh build check
+	@python3 scripts/check_floors.py
+	@python3 scripts/check_headers.py
+	@python3 scripts/check_format.py
+	@python3 scripts/check_tidy.py --build $(BUILD)
+
+lint: ## build everything with gcc and with clang, every warning an error
+	@scripts/bootstrap.sh build check
+	@python3 scripts/lint.py
+
+sanitize: ## run every test under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/bootstrap.sh build check
+	@python3 scripts/run_tests.py --sanitize --build $(BUILD)-sanitize
+
+bench: $(BUILD)/build.ninja ## measure speed (methods and results: bench/SPEED.md)
+	@ninja -C $(BUILD) --quiet
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE meson test -C $(BUILD) --benchmark --no-rebuild --num-processes 1 --verbose
+
+install: build ## install under PREFIX (and DESTDIR)
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+
+uninstall: ## remove what install put there
+	@ninja -C $(BUILD) --quiet uninstall
+
+format: ## lay out the C code with clang-format
+	@git ls-files '*.c' '*.h' '*.cpp' | xargs clang-format -i
+
+clean: ## remove what the build made
+	@rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-lint-gcc $(BUILD)-lint-clang $(BUILD).log $(OUT)
