@@ -11,13 +11,13 @@
 #include "nissl/array.h"
 #include "nissl/error.h"
 
-#define NISSL__ONNX_MAX_DEPTH 64
+#define NISSL__ONNX_MAX_DEPTH 64 /* messages inside messages, the model included */
 
 typedef struct nissl__onnx_graph nissl__onnx_graph;
 
-/* A constant tensor. data is little-endian, row-major, exactly count * type size bytes, and may be
- * unaligned: it points into the mapped file (raw_data, external data) or, for typed fields such as
- * float_data, into memory of the model. */
+/* A constant tensor. data is little-endian, row-major, exactly count * type size bytes, never NULL,
+ * and may be unaligned: it points into the mapped file (raw_data, external data, float_data in one
+ * piece) or, for other typed fields, into memory of the model. */
 typedef struct nissl__onnx_tensor {
     const char *name; /* never NULL, may be "" */
     nissl_type type;
@@ -36,21 +36,24 @@ typedef enum nissl__onnx_attribute_kind {
     NISSL__ONNX_FLOATS,
     NISSL__ONNX_INTS,
     NISSL__ONNX_STRINGS,
+    NISSL__ONNX_TENSORS,
+    NISSL__ONNX_GRAPHS,
     NISSL__ONNX_OTHER /* kept by name so that an error can name it */
 } nissl__onnx_attribute_kind;
 
 typedef struct nissl__onnx_attribute {
     const char *name;
+    const char *reference; /* "" or, inside a function, the function's attribute it stands for */
     nissl__onnx_attribute_kind kind;
     float f;
     int64_t i;
     const char *s; /* NUL-terminated copy */
-    size_t n;      /* length of s, floats, ints or strings */
+    size_t n;      /* length of s, or how many floats, ints, strings, tensors or graphs */
     const float *floats;
     const int64_t *ints;
-    const char *const *strings;
-    const nissl__onnx_tensor *tensor;
-    const nissl__onnx_graph *graph;
+    const char *const *strings;       /* without NUL inside */
+    const nissl__onnx_tensor *tensor; /* of TENSOR; the first of n of TENSORS */
+    const nissl__onnx_graph *graph;   /* of GRAPH; the first of n of GRAPHS */
 } nissl__onnx_attribute;
 
 typedef struct nissl__onnx_node {
@@ -85,22 +88,25 @@ struct nissl__onnx_graph {
     const nissl__onnx_value *values;
 };
 
-typedef struct nissl__onnx_function {
-    const char *name, *domain;
-    size_t n_inputs, n_outputs, n_nodes;
-    const char *const *inputs;
-    const char *const *outputs;
-    const nissl__onnx_node *nodes;
-} nissl__onnx_function;
-
 typedef struct nissl__onnx_opset {
     const char *domain;
     int64_t version;
 } nissl__onnx_opset;
 
+typedef struct nissl__onnx_function {
+    const char *name, *domain;
+    size_t n_inputs, n_outputs, n_nodes, n_opsets, n_attributes, n_defaults;
+    const char *const *inputs;
+    const char *const *outputs;
+    const nissl__onnx_node *nodes;
+    const nissl__onnx_opset *opsets;
+    const char *const *attributes;         /* without a default */
+    const nissl__onnx_attribute *defaults; /* attributes with one */
+} nissl__onnx_function;
+
 typedef struct nissl__onnx_model {
     int64_t ir_version;
-    int64_t opset; /* of the default domain */
+    int64_t opset; /* of the default domain; 1 in a file without any, 0 if only others are named */
     const char *producer_name, *producer_version;
     size_t n_opsets, n_functions;
     const nissl__onnx_opset *opsets;
@@ -109,8 +115,11 @@ typedef struct nissl__onnx_model {
     void *owner; /* private: arena and mappings */
 } nissl__onnx_model;
 
-/* Opens a file; external data files are looked for beside it and may not leave its folder. budget:
- * bytes that may be allocated besides the mapping; 0 = 1 GiB. */
+/* Opens a file; external data files are looked for beside it and may not leave its folder, also not
+ * by a symbolic link. budget: bytes that may be allocated besides the mapping; 0 = 1 GiB.
+ * NISSL_ERR_IO, _FORMAT (malformed), _LIMIT (budget, nesting), _UNSUPPORTED (sparse initializers,
+ * element types without a nissl_type, tensors of more than NISSL_MAX_RANK axes), _MEMORY. Names are
+ * checked to be UTF-8 without NUL; that nodes and values fit together is not checked here. */
 nissl_status nissl__onnx_open(const char *path, uint64_t budget, nissl__onnx_model **out,
                               nissl_error *err);
 
@@ -124,8 +133,11 @@ void nissl__onnx_free(nissl__onnx_model *model);
 const nissl__onnx_attribute *nissl__onnx_find_attribute(const nissl__onnx_node *node,
                                                         const char *name);
 
-/* Writes a model (graph, opsets, producer; tensors as raw_data) to a new file, whole or not at all
- * (temporary file and rename). owner is ignored. */
+/* Writes a model (graph, functions, opsets, producer; tensors as raw_data) to a new file, whole or
+ * not at all (temporary file, fsync, rename). owner is ignored, and a NULL string is "". Written
+ * are the opsets listed, or if there are none, opset for the default domain. NISSL_ERR_UNSUPPORTED
+ * for an attribute of kind OTHER, NISSL_ERR_LIMIT past protobuf's 2^31 - 1 bytes,
+ * NISSL_ERR_ARGUMENT for a tensor whose bytes do not agree with its shape. */
 nissl_status nissl__onnx_write(const nissl__onnx_model *model, const char *path, nissl_error *err);
 
 #endif
