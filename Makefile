@@ -60,6 +60,10 @@ sanitize: ## run every test under AddressSanitizer and UndefinedBehaviorSanitize
 	@scripts/bootstrap.sh build check
 	@python3 scripts/run_tests.py --sanitize --build $(BUILD)-sanitize
 
+fuzz: ## run every fuzz target under libFuzzer for SECONDS (60)
+	@scripts/bootstrap.sh build check
+	@python3 scripts/fuzz.py --seconds $(or $(SECONDS),60)
+
 bench: $(BUILD)/build.ninja ## measure speed (methods and results: bench/SPEED.md)
 	@ninja -C $(BUILD) --quiet
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE meson test -C $(BUILD) --benchmark --no-rebuild --num-processes 1 --verbose
@@ -75,4 +79,4 @@ format: ## lay out the C code with clang-format
 	@git ls-files '*.c' '*.h' '*.cpp' | xargs clang-format -i
 
 clean: ## remove what the build made
-	@rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-lint-gcc $(BUILD)-lint-clang $(BUILD).log $(OUT)
+	@rm -rf $(BUILD) $(BUILD)-sanitize build-lint-gcc build-lint-clang build-fuzz $(BUILD).log $(OUT)
