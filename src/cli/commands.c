@@ -1,0 +1,5 @@
+/* The table of commands, in the order in which a person meets them. */
+#include "app.h"
+#include "commands.h"
+
+const cli_command *const cli_commands[] = {&cli_command_help, &cli_command_version, NULL};

@@ -1,0 +1,15 @@
+/* The commands, one cmd_*.c each. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stdio.h>
+
+#include "options.h"
+
+extern const cli_command cli_command_help;
+extern const cli_command cli_command_version;
+
+/* The list of commands, as `nissl help` prints it. */
+void cli_help_commands(FILE *file);
+
+#endif
