@@ -1,0 +1,66 @@
+/*
+ * The parts of an examination: activity and comparisons with the twin, tables, findings. Private to
+ * the study.
+ */
+#ifndef NISSL__STUDIES_EXAMINATION_H
+#define NISSL__STUDIES_EXAMINATION_H
+
+#include "foundation/foundation.h"
+#include "nissl/examine.h"
+
+/* An index over the units of a site (or over stimuli, for population sparseness), beside the
+ * twin's. Twin and comparison are NaN and 0 without a twin. */
+typedef struct nissl__comparison {
+    int64_t n, twin_n; /* where the index is defined */
+    double quartile[3], twin_quartile[3];
+    double beyond;    /* share above the 95th percentile of the twin */
+    double exceeds;   /* probability that one of the network exceeds one of the twin */
+    double low, high; /* its 95 % bootstrap interval; NaN where it was not asked for */
+} nissl__comparison;
+
+/* A site over all stimuli. */
+typedef struct nissl__site_summary {
+    uint64_t parameters;
+    double operations;               /* per stimulus */
+    int64_t constant, twin_constant; /* units with one value on all stimuli */
+    nissl__comparison lifetime, population;
+} nissl__site_summary;
+
+/* A site and a factor. */
+typedef struct nissl__factor_summary {
+    nissl__comparison selectivity, heldout, auroc, dprime;
+} nissl__factor_summary;
+
+/* What a factor offers. */
+typedef struct nissl__factor_design {
+    int64_t n_stimuli;    /* that have a level */
+    int64_t fewest, most; /* stimuli of a level */
+    bool heldout;         /* held-out indices are defined for most units */
+} nissl__factor_design;
+
+typedef struct nissl__summary {
+    nissl__site_summary *sites;     /* [n_sites] */
+    nissl__factor_summary *factors; /* [n_sites, n_factors] */
+    nissl__factor_design *designs;  /* [n_factors] */
+} nissl__summary;
+
+/* Summarises recordings and tuning. parameters and operations are left 0. */
+nissl_status nissl__summary_new(nissl_context *ctx, const nissl_examination *e, nissl__summary *out,
+                                nissl_error *err);
+void nissl__summary_free(nissl__summary *summary);
+
+nissl_status nissl__sites_table(const nissl_examination *e, const nissl__summary *summary,
+                                nissl_table *out, nissl_error *err);
+nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, nissl_error *err);
+
+/* Fills in findings and not_tested of e. */
+nissl_status nissl__findings(nissl_context *ctx, const nissl__summary *summary,
+                             nissl_examination *e, nissl_error *err);
+nissl_status nissl__not_tested(const nissl__summary *summary, const nissl_network *network,
+                               const nissl_stimuli *stimuli, const nissl_examine_options *opt,
+                               nissl_examination *e, nissl_error *err);
+
+/* Degrees after which a factor repeats (180 for an orientation), 0 if it is not circular. */
+double nissl__factor_period(const nissl_factor *factor);
+
+#endif
