@@ -13,5 +13,6 @@
 #include "nissl/stimuli.h"
 #include "nissl/table.h"
 #include "nissl/tuning.h"
+#include "nissl/verify.h"
 
 #endif

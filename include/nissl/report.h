@@ -13,9 +13,13 @@ extern "C" {
 typedef struct nissl_report_options {
     const char *web; /* folder with report.js, report.css and the vega bundles; NULL = the installed
                         one, or beside the program */
-    const char *title;  /* NULL = from the model's file name */
-    const char *parity; /* JSON of a verify run to show, or NULL: "not verified" is then what the
-                           report says */
+    const char *title;      /* NULL = from the model's file name */
+    const char *parameters; /* JSON list of every option in force, or NULL: [{"name", "value",
+                               "default", "set" ("default", "configuration", "command line"),
+                               "description"}] */
+    const char
+        *parity; /* JSON of a verify run to show, or NULL: "not verified" is then what the report
+                    says. nissl_verification's json: "passed", "sentence", "tensors" */
 } nissl_report_options;
 
 nissl_report_options nissl_report_options_default(void);
