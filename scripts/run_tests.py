@@ -134,10 +134,8 @@ def build_all(build, options):
     say("== build")
     done = subprocess.run(["ninja", "-C", build, "--quiet"], capture_output=True, text=True,
                           errors="replace", stdin=subprocess.DEVNULL, check=False)
-    if done.stdout.strip():
-        say(done.stdout.strip())
-    if done.returncode != 0:
-        say(done.stderr.strip())
+    if done.returncode != 0 or "warning:" in done.stdout:
+        say(done.stdout.strip() + done.stderr.strip())
     return done.returncode == 0
 
 
