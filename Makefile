@@ -27,7 +27,7 @@ $(BUILD)/build.ninja:
 web/node_modules/.ready: web/package-lock.json
 	@if command -v npm >/dev/null 2>&1; then \
 		echo "fetching the chart library"; \
-		(cd web && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
+		(cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
 		|| echo "note: npm could not fetch the chart library; reports will have no charts"; \
 	else echo "note: npm is missing; reports will have no charts"; fi
 
