@@ -2,9 +2,13 @@
  * Reducers: statistics computed in one streaming pass.
  *
  * A reducer is a table of functions over a flat, pointer-free state. Serialising a state is copying
- * its bytes; merging is associative over consecutive ranges of micro-batches, and the recorder
- * merges in a fixed tree over the micro-batch index, so that results do not depend on threads,
- * resumption or shards. To add one: write src/recording/reducers/NAME.c with a `const nissl_reducer
+ * its bytes. A leaf is a fixed number of consecutive micro-batches; its state is updated in
+ * micro-batch order, and leaves merge in a fixed binary tree over their index, so that results do
+ * not depend on threads, resumption or shards. A reducer whose updates and merges are exactly
+ * associative and commutative (integer counts, a total order) says NISSL_REDUCER_EXACT and keeps
+ * one state for the whole pass.
+ *
+ * To add one: write src/recording/reducers/NAME.c with a `const nissl_reducer
  * nissl__reducer_NAME`, and add NAME to the list in src/recording/reducers/meson.build. Nothing
  * else changes.
  */
@@ -48,9 +52,16 @@ typedef struct nissl_batch {
     const nissl_view *view; /* the site as the program has it, padding included */
 } nissl_batch;
 
-#define NISSL_REDUCER_NEEDS_ACTIVE 1u
+#define NISSL_REDUCER_NEEDS_ACTIVE 1u /* the batch's active counts */
+#define NISSL_REDUCER_EXACT        2u /* any order of updates and merges gives the same bits */
+#define NISSL_REDUCER_STREAM                                                                       \
+    4u /* the result is every value, written as it comes: no state; only name, summary and         \
+          result_bytes are set */
 
-/** Receives what a finished reducer has learned: one array per call, borrowed for its duration. */
+/**
+ * Receives what a finished reducer has learned: one array per call, borrowed for its duration. Its
+ * first axis is the unit; type and further axes are the same at every site of a plan.
+ */
 typedef nissl_status (*nissl_emit_fn)(void *user, const char *name, const char *unit,
                                       const char *description, const nissl_array *array,
                                       nissl_error *err);
@@ -58,16 +69,18 @@ typedef nissl_status (*nissl_emit_fn)(void *user, const char *name, const char *
 typedef struct nissl_reducer {
     const char *name;    /* "moments" */
     const char *summary; /* one line for --help */
-    unsigned needs;      /* NISSL_REDUCER_NEEDS_* */
+    unsigned needs;      /* NISSL_REDUCER_* */
     /** Bytes of a state that covers at most n_stimuli stimuli. 0 = this reducer has nothing to do
      * at this site. */
     size_t (*bytes)(const nissl_reducer_site *site, int64_t n_stimuli);
     void (*init)(void *state, const nissl_reducer_site *site, int64_t n_stimuli);
     void (*update)(void *state, const nissl_reducer_site *site, const nissl_batch *batch);
     /** into covers stimuli before those of from; into's state was made for at least the sum of
-     * both. */
+     * both. Merging into a state fresh from init copies from exactly. */
     void (*merge)(void *into, const void *from, const nissl_reducer_site *site);
-    /** Emits arrays whose first axis is the unit. */
+    /** Bytes of the arrays that finish emits. */
+    uint64_t (*result_bytes)(const nissl_reducer_site *site);
+    /** Emits arrays named "mean" or "label/mean"; the recording holds them as "moments/mean". */
     nissl_status (*finish)(const void *state, const nissl_reducer_site *site, nissl_emit_fn emit,
                            void *user, nissl_error *err);
 } nissl_reducer;

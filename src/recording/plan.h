@@ -1,0 +1,48 @@
+/* What a plan holds. */
+#ifndef NISSL__PLAN_H
+#define NISSL__PLAN_H
+
+#include "nissl/recording.h"
+
+typedef struct nissl__planned_site {
+    char *name, *op, *node;
+    int rank;
+    int64_t shape[NISSL_MAX_RANK]; /* logical, batch axis = 1 */
+    nissl_reducer_site site;
+    int64_t first_unit; /* row of its first unit among all units */
+} nissl__planned_site;
+
+struct nissl_plan {
+    const nissl_stimuli *stimuli;
+    int workers;
+    nissl_summary summary;
+    int64_t top_k, batch, n_stimuli;
+    int64_t n_batches;
+    int64_t leaf_stimuli;  /* of a leaf of the merge tree: a multiple of batch */
+    int64_t stimulus_size; /* elements of one stimulus */
+    nissl_view input;      /* [batch, stimulus...] as compiled */
+    size_t n_sites;
+    nissl__planned_site *sites;
+    const char **observe; /* [n_sites] */
+    int64_t n_units;      /* over all sites */
+    int64_t max_units;    /* of a site */
+    size_t n_reducers;
+    const nissl_reducer **reducers;
+    bool needs_active, streams;
+    int n_factors; /* with levels */
+    const nissl_factor **factors;
+    size_t n_costs;
+    nissl_plan_cost *costs;
+    uint64_t weight_bytes, run_bytes;
+};
+
+/* Micro-batches that may be under way at once. */
+int64_t nissl__plan_slots(const nissl_plan *plan);
+
+/* Bytes of a recording beside its arrays: objects, names, trials, units. */
+uint64_t nissl__store_overhead(const nissl_plan *plan);
+
+/* The word for a summary: "mean". */
+const char *nissl__summary_name(nissl_summary summary);
+
+#endif

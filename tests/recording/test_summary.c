@@ -1,0 +1,180 @@
+/* Summaries of site views: against the definition in float64, and bit-equal over strides and
+ * instruction sets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "foundation/foundation.h"
+#include "recording/summary.h"
+
+/* Strides of a site [n, c, h, w]. */
+typedef enum layout { CHANNELS_FIRST, CHANNELS_LAST, GAPPED, TRANSPOSED, DOUBLES } layout;
+enum { N_LAYOUTS = DOUBLES + 1 };
+
+typedef struct site {
+    int64_t n, c, h, w;
+    float *logical; /* row-major [n, c, h, w] */
+} site;
+
+static site new_site(int64_t n, int64_t c, int64_t h, int64_t w, uint64_t seed)
+{
+    site s = {n, c, h, w, nissl__alloc((size_t)(n * c * h * w), sizeof(float))};
+    for (int64_t i = 0; i < n * c * h * w; i++)
+        s.logical[i] = (float)(exp(nissl__random_normal(seed, 0, (uint64_t)i)) *
+                               (nissl__random_uniform(seed, 1, (uint64_t)i) - 0.4));
+    return s;
+}
+
+/* A copy of the site in a layout, as a view over memory to free. */
+static nissl_view lay_out(const site *s, layout how)
+{
+    int64_t shape[4] = {s->n, s->c, s->h, s->w};
+    nissl_view v = nissl_view_of(NULL, NISSL_FLOAT32, 4, shape);
+    int64_t c = s->c, h = s->h, w = s->w;
+    const int64_t strides[N_LAYOUTS][4] = {
+        {c * h * w, h * w, w, 1}, {c * h * w, 1, w * c, c}, {c * h * w * 4, h * w * 2, w * 2, 2},
+        {c * h * w, h * w, 1, h}, {c * h * w, h * w, w, 1},
+    };
+    memcpy(v.stride, strides[how], sizeof strides[how]);
+    v.role[0] = NISSL_AXIS_STIMULUS;
+    v.role[1] = NISSL_AXIS_UNIT;
+    v.role[2] = v.role[3] = NISSL_AXIS_POSITION;
+    v.type = how == DOUBLES ? NISSL_FLOAT64 : NISSL_FLOAT32;
+    v.data = nissl__alloc((size_t)(s->n * c * h * w * 4), nissl_type_size(v.type));
+    for (int64_t i = 0; i < s->n * c * h * w; i++) {
+        int64_t at = i / (c * h * w) * v.stride[0] + i / (h * w) % c * v.stride[1] +
+                     i / w % h * v.stride[2] + i % w * v.stride[3];
+        if (how == DOUBLES)
+            ((double *)v.data)[at] = (double)s->logical[i];
+        else
+            ((float *)v.data)[at] = s->logical[i];
+    }
+    return v;
+}
+
+static const int64_t shapes[][3] = {{1, 1, 1},   {3, 20, 31}, {10, 1, 1}, {64, 13, 13},
+                                    {37, 7, 9},  {16, 56, 3}, {5, 8, 8},  {1, 300, 1},
+                                    {130, 2, 2}, {24, 1, 63}};
+
+static void test_definition(void **state)
+{
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        site s = new_site(2, shapes[k][0], shapes[k][1], shapes[k][2], k);
+        int64_t positions = s.h * s.w, n = s.n * s.c;
+        float *value = nissl__alloc((size_t)n, sizeof *value);
+        uint32_t *active = nissl__alloc((size_t)n, sizeof *active);
+        double *scratch = nissl__alloc((size_t)s.c, sizeof *scratch);
+        nissl_view v = lay_out(&s, CHANNELS_LAST);
+        for (int summary = NISSL_SUMMARY_MEAN; summary <= NISSL_SUMMARY_CENTRE; summary++) {
+            const nissl__summary_kernels *kernels = nissl__summary_kernels_of(nissl__summary_isa());
+            assert_int_equal(nissl__summarise(kernels, (nissl_summary)summary, &v, 2, scratch,
+                                              value, active, NULL),
+                             NISSL_OK);
+            for (int64_t i = 0; i < n; i++) {
+                const float *x = s.logical + i * positions;
+                double sum = 0, size = 0;
+                float max = x[0];
+                uint32_t count = 0;
+                for (int64_t p = 0; p < positions; p++) {
+                    sum += (double)x[p];
+                    size += fabs((double)x[p]);
+                    max = NISSL__MAX(max, x[p]);
+                    count += x[p] > 0;
+                }
+                assert_int_equal(active[i], count);
+                if (summary == NISSL_SUMMARY_MEAN)
+                    assert_true(fabs((double)value[i] - sum / (double)positions) <=
+                                7e-7 * size / (double)positions);
+                else if (summary == NISSL_SUMMARY_MAX)
+                    assert_true(value[i] == max);
+                else
+                    assert_true(value[i] == x[s.h / 2 * s.w + s.w / 2]);
+            }
+        }
+        nissl__free(v.data);
+        nissl__free(value);
+        nissl__free(active);
+        nissl__free(scratch);
+        nissl__free(s.logical);
+    }
+}
+
+/* Every layout and instruction set gives the bits of the plain loop (which DOUBLES takes). */
+static void test_same_bits(void **state)
+{
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        site s = new_site(3, shapes[k][0], shapes[k][1], shapes[k][2], 100 + k);
+        size_t n = (size_t)(s.n * s.c);
+        float *value = nissl__alloc(2 * n, sizeof *value);
+        uint32_t *active = nissl__alloc(2 * n, sizeof *active);
+        double *scratch = nissl__alloc((size_t)s.c, sizeof *scratch);
+        if (k % 2) /* NaN must reach the mean and the maximum wherever it stands */
+            s.logical[(int64_t)k * 7 % (s.n * s.c * s.h * s.w)] = NAN;
+        for (int summary = NISSL_SUMMARY_MEAN; summary <= NISSL_SUMMARY_CENTRE; summary++) {
+            nissl_view plain = lay_out(&s, DOUBLES);
+            const nissl__summary_kernels *base = nissl__summary_kernels_of(NISSL__ISA_BASE);
+            assert_int_equal(nissl__summarise(base, (nissl_summary)summary, &plain, s.n, scratch,
+                                              value, active, NULL),
+                             NISSL_OK);
+            nissl__free(plain.data);
+            for (int how = 0; how < N_LAYOUTS; how++) {
+                nissl_view v = lay_out(&s, (layout)how);
+                for (int isa = 0; isa <= (int)nissl__summary_isa(); isa++) {
+                    const nissl__summary_kernels *kernels =
+                        nissl__summary_kernels_of((nissl__isa)isa);
+                    memset(value + n, 0xff, n * sizeof *value);
+                    memset(active + n, 0xff, n * sizeof *active);
+                    assert_int_equal(nissl__summarise(kernels, (nissl_summary)summary, &v, s.n,
+                                                      scratch, value + n, active + n, NULL),
+                                     NISSL_OK);
+                    assert_memory_equal(value, value + n, n * sizeof *value);
+                    assert_memory_equal(active, active + n, n * sizeof *active);
+                    memset(value + n, 0xff, n * sizeof *value);
+                    assert_int_equal(nissl__summarise(kernels, (nissl_summary)summary, &v, s.n,
+                                                      scratch, value + n, NULL, NULL),
+                                     NISSL_OK);
+                    assert_memory_equal(value, value + n, n * sizeof *value);
+                }
+                nissl__free(v.data);
+            }
+        }
+        nissl__free(value);
+        nissl__free(active);
+        nissl__free(scratch);
+        nissl__free(s.logical);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    int64_t shape[2] = {2, 3};
+    int64_t ids[6] = {0};
+    nissl_view v = nissl_view_of(ids, NISSL_INT64, 2, shape);
+    float value[6];
+    double scratch[3];
+    nissl_error err = {0};
+    const nissl__summary_kernels *kernels = nissl__summary_kernels_of(NISSL__ISA_BASE);
+    v.role[1] = NISSL_AXIS_UNIT;
+    assert_int_equal(
+        nissl__summarise(kernels, NISSL_SUMMARY_MEAN, &v, 2, scratch, value, NULL, &err),
+        NISSL_ERR_TYPE);
+    v.type = NISSL_FLOAT32;
+    assert_int_equal(
+        nissl__summarise(kernels, NISSL_SUMMARY_MEAN, &v, 3, scratch, value, NULL, &err),
+        NISSL_ERR_SHAPE);
+    assert_non_null(strstr(err.message, "3 stimuli"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_definition),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
