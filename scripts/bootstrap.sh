@@ -41,23 +41,33 @@ install() {
     apt-get install -y -qq --no-install-recommends $1 </dev/null >"$log" 2>&1
 }
 
+optional() {
+    [ "$1" = web ] || [ "$1" = browser ]
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+    needed= wished=
+    for group in "$@"; do
+        packages=$(missing "$group")
+        if optional "$group"; then wished=$wished$packages; else needed=$needed$packages; fi
+    done
+    if [ -n "$needed" ]; then
+        echo "missing packages: ${needed% }; install them with: sudo apt-get install ${needed% }" >&2
+        exit 1
+    fi
+    if [ -n "$wished" ]; then
+        echo "note: going on without optional packages: ${wished% }" >&2
+    fi
+    exit 0
+fi
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 updated=no
 for group in "$@"; do
-    optional=no
-    case $group in web | browser) optional=yes ;; esac
     packages=$(missing "$group")
     packages=${packages% }
     [ -n "$packages" ] || continue
-    if [ "$(id -u)" -ne 0 ]; then
-        if [ $optional = yes ]; then
-            echo "note: optional packages are missing: $packages (sudo apt-get install $packages)" >&2
-            continue
-        fi
-        echo "missing packages: $packages; install them with: sudo apt-get install $packages" >&2
-        exit 1
-    fi
     echo "installing: $packages" >&2
     done=no
     # An index that is absent or stale makes the first try fail; then it is fetched once.
@@ -70,7 +80,7 @@ for group in "$@"; do
     fi
     if [ $done = no ]; then
         tail -n 5 "$log" >&2
-        if [ $optional = yes ]; then
+        if optional "$group"; then
             echo "note: going on without the optional packages: $packages" >&2
             continue
         fi
@@ -78,7 +88,7 @@ for group in "$@"; do
         exit 1
     fi
     left=$(missing "$group")
-    if [ -n "$left" ] && [ $optional = no ]; then
+    if [ -n "$left" ] && ! optional "$group"; then
         echo "installed, but still missing or too old: $left" >&2
         exit 1
     fi
