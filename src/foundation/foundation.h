@@ -26,7 +26,12 @@
 /* Writes err (may be NULL) and returns code. */
 nissl_status nissl__fail(nissl_error *err, nissl_status code, const char *function, int line,
                          const char *format, ...) NISSL__PRINTF(5, 6);
+#ifndef __clang_analyzer__
 #define NISSL__FAIL(err, code, ...) nissl__fail((err), (code), __func__, __LINE__, __VA_ARGS__)
+#else /* shows the analyser, which sees one file at a time, that failing is never NISSL_OK */
+#define NISSL__FAIL(err, code, ...)                                                                \
+    (nissl__fail((err), (code), __func__, __LINE__, __VA_ARGS__), (code))
+#endif
 /* Out of memory, with the size that was asked for. */
 #define NISSL__NO_MEMORY(err, bytes)                                                               \
     nissl__fail((err), NISSL_ERR_MEMORY, __func__, __LINE__, "out of memory: %zu bytes",           \
