@@ -6,6 +6,7 @@
  */
 #include "foundation/foundation.h"
 #include "formats/onnx_read.h"
+#include "formats/utf8.h"
 
 #define DEFAULT_BUDGET ((uint64_t)1 << 30)
 #define LABEL_CHARS    200 /* of a longer path the end is shown */
@@ -34,24 +35,6 @@ nissl_status nissl__onnx_take(nissl__onnx_reader *r, size_t count, size_t size, 
 
 /* ---- text ---- */
 
-/* Bytes of the character at the front of n bytes; 0 if it is not UTF-8 or is NUL. */
-static size_t utf8_character(const uint8_t *at, size_t n)
-{
-    static const uint32_t least[] = {0, 1, 0x80, 0x800, 0x10000};
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    uint32_t code;
-    if (length == 0 || length > n || at[0] > 0xf4)
-        return 0;
-    code = length == 1 ? at[0] : at[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3fu);
-    }
-    return code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0
-                                                                                        : length;
-}
-
 static nissl_status copy_bytes(nissl__onnx_reader *r, const nissl__wire_field *field,
                                const char **out)
 {
@@ -66,14 +49,13 @@ nissl_status nissl__onnx_read_text(nissl__onnx_reader *r, const nissl__wire *wir
                                    const nissl__wire_field *field, const char *what,
                                    const char **out)
 {
+    size_t n;
     TRY(nissl__wire_expect(wire, field, NISSL__WIRE_BYTES, what, r->err));
-    for (size_t i = 0, n; i < field->size; i += n) {
-        n = utf8_character(field->bytes + i, field->size - i);
-        if (n == 0)
-            return NISSL__ONNX_FAIL(r, wire, field->bytes + i, NISSL_ERR_FORMAT,
-                                    "%s of %zu bytes is not UTF-8 text: byte %zu of it is 0x%02x",
-                                    what, field->size, i, (unsigned)field->bytes[i]);
-    }
+    n = nissl__utf8_prefix(field->bytes, field->size);
+    if (n < field->size)
+        return NISSL__ONNX_FAIL(r, wire, field->bytes + n, NISSL_ERR_FORMAT,
+                                "%s of %zu bytes is not UTF-8 text: byte %zu of it is 0x%02x", what,
+                                field->size, n, (unsigned)field->bytes[n]);
     return copy_bytes(r, field, out);
 }
 
