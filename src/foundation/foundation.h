@@ -34,8 +34,7 @@ nissl_status nissl__fail(nissl_error *err, nissl_status code, const char *functi
 #endif
 /* Out of memory, with the size that was asked for. */
 #define NISSL__NO_MEMORY(err, bytes)                                                               \
-    nissl__fail((err), NISSL_ERR_MEMORY, __func__, __LINE__, "out of memory: %zu bytes",           \
-                (size_t)(bytes))
+    NISSL__FAIL(err, NISSL_ERR_MEMORY, "out of memory: %zu bytes", (size_t)(bytes))
 /* Puts "prefix: " before the message of an error that is passed on. */
 void nissl__error_prefix(nissl_error *err, const char *format, ...) NISSL__PRINTF(2, 3);
 
