@@ -157,3 +157,9 @@ void nissl__replace_cancel(nissl__replacement *replacement)
     nissl__free(replacement->path);
     *replacement = (nissl__replacement){0};
 }
+
+const char *nissl__file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}

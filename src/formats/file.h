@@ -31,4 +31,7 @@ nissl_status nissl__replace_begin(const char *path, nissl__replacement *out, nis
 nissl_status nissl__replace_commit(nissl__replacement *replacement, nissl_error *err);
 void nissl__replace_cancel(nissl__replacement *replacement); /* idempotent, also after a commit */
 
+/* The last component of a path, within it. */
+const char *nissl__file_name(const char *path);
+
 #endif
