@@ -1,0 +1,62 @@
+/*
+ * The graph behind a network: nodes and values by index instead of by name, constants, and
+ * attribute access.
+ */
+#ifndef NISSL__NETWORK_GRAPH_H
+#define NISSL__NETWORK_GRAPH_H
+
+#include "formats/onnx.h"
+#include "nissl/network.h"
+
+struct nissl__operator;
+
+typedef struct nissl__node {
+    const nissl__onnx_node *onnx;
+    const struct nissl__operator *op;
+    const char *name; /* never "" */
+    int n_inputs, n_outputs;
+    const int *inputs;  /* value indices, -1 = absent */
+    const int *outputs; /* value indices, -1 = unnamed */
+} nissl__node;
+
+struct nissl_network {
+    const nissl_network
+        *original; /* of a twin; NULL otherwise. A twin borrows everything but its constants. */
+    nissl__onnx_model *model;
+    int64_t opset;
+    char *path, *format;
+    uint64_t hash, parameters;
+
+    int n_values;
+    const char **value_names;             /* [n_values] */
+    const nissl__onnx_tensor **constants; /* [n_values] NULL where the value is no initialiser */
+    int *producer;                        /* [n_values] node, or -1 */
+
+    int n_nodes;
+    nissl__node *nodes;
+    nissl_node *public_nodes;
+    int *operands; /* all inputs and outputs of all nodes */
+
+    int n_inputs, n_outputs;
+    int *inputs, *outputs; /* value indices */
+    nissl_port *input_ports, *output_ports;
+
+    nissl__onnx_tensor *twin_tensors; /* [n_values] of a twin, with data of its own */
+    void **twin_data;
+    /* Constant nodes' tensors of a twin, by node */
+    nissl__onnx_tensor *twin_node_tensors; /* [n_nodes] data == NULL where not permuted */
+};
+
+/* The index of a named value, or -1. O(n_values). */
+int nissl__network_find_value(const nissl_network *network, const char *name);
+
+/* The tensor of a Constant node as this network (or twin) has it. */
+const nissl__onnx_tensor *nissl__network_constant(const nissl_network *network, int node);
+
+int64_t nissl__attr_int(const nissl__node *node, const char *name, int64_t fallback);
+float nissl__attr_float(const nissl__node *node, const char *name, float fallback);
+const char *nissl__attr_string(const nissl__node *node, const char *name, const char *fallback);
+/* The integers of a list attribute, or NULL; *n receives their number. */
+const int64_t *nissl__attr_ints(const nissl__node *node, const char *name, size_t *n);
+
+#endif

@@ -1,0 +1,46 @@
+/* The families of operators; each table ends with an entry without a name. */
+#ifndef NISSL__NETWORK_OPERATORS_H
+#define NISSL__NETWORK_OPERATORS_H
+
+#include "network/backend_dnnl.h"
+#include "network/kernels/kernels.h"
+#include "network/program.h"
+
+extern const nissl__operator nissl__operators_conv[];
+extern const nissl__operator nissl__operators_matmul[];
+extern const nissl__operator nissl__operators_pool[];
+extern const nissl__operator nissl__operators_normalise[];
+extern const nissl__operator nissl__operators_elementwise[];
+extern const nissl__operator nissl__operators_reshape[];
+extern const nissl__operator nissl__operators_move[];
+extern const nissl__operator nissl__operators_reduce[];
+extern const nissl__operator nissl__operators_constant[];
+
+/* Output 0 has the type and shape of input 0. */
+nissl_status nissl__infer_same(nissl__compiler *c, const nissl__node *node, nissl_error *err);
+
+/* Kernel, stride, dilation and padding of Conv and pooling. */
+typedef struct nissl__spatial {
+    int n;
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], begin[3], end[3];
+} nissl__spatial;
+
+/* Reads them from a node's attributes for an input [n, c, spatial...]; kernel is given by the
+ * caller or kernel_shape. */
+nissl_status nissl__spatial_of(nissl__compiler *c, const nissl__node *node, const nissl__value *in,
+                               const int64_t *kernel, bool ceil_mode, nissl__spatial *out,
+                               nissl_error *err);
+
+/* If the value's only consumer is an activation that a kernel can apply, absorbs it: returns the
+ * value that then holds the result and fills the epilogue. Otherwise returns the value itself. */
+int nissl__absorb_activation(nissl__compiler *c, int value, nissl__epilogue *epilogue);
+
+/* Adds the step out = a op b with broadcasting. */
+nissl_status nissl__add_binary(nissl__compiler *c, nissl__binary op, int a, int b, int out,
+                               nissl_error *err);
+
+/* The shape of two operands broadcast together. */
+nissl_status nissl__broadcast(nissl__compiler *c, const nissl__value *a, const nissl__value *b,
+                              int *rank, int64_t *shape, nissl_error *err);
+
+#endif
