@@ -45,8 +45,10 @@ typedef struct nissl_verification {
  * reference_sites or sites may hold more tensors, listed in its sites.json as {"sites": [{"tensor",
  * "file", "channels_kept"}]}, or simply one .npy per tensor, whose file name is the tensor's with
  * every character outside letters, digits, "_", "." and "-" replaced by "." and leading dots
- * dropped. Fewer stimuli than inputs may be stored: they are the first. A reference that is NaN
- * agrees with NaN alone.
+ * dropped. In sites.json "equals_in_folded_file" may name the tensor that has the same value in a
+ * file whose batch normalisations are folded into its convolutions; it is compared where "tensor"
+ * is absent, and what is stored under its own name is left out. Fewer stimuli than
+ * inputs may be stored: they are the first. A reference that is NaN agrees with NaN alone.
  *
  * @param network   one input.
  * @param directory the reference folder.

@@ -2,4 +2,5 @@
 #include "app.h"
 #include "commands.h"
 
-const cli_command *const cli_commands[] = {&cli_command_help, &cli_command_version, NULL};
+const cli_command *const cli_commands[] = {
+    &cli_command_inspect, &cli_command_verify, &cli_command_version, &cli_command_help, NULL};

@@ -2,15 +2,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <nissl/context.h>
-
+#include "files.h"
+#include "nissl/context.h"
 #include "options.h"
 #include "output.h"
 #include "print.h"
@@ -18,12 +17,12 @@
 /* Says of a folder that this program made it and may replace it. */
 #define MARKER ".nissl"
 
-static char *joined(const char *a, const char *b)
+static char *with_ending(const char *path, const char *ending)
 {
-    size_t n = strlen(a) + strlen(b) + 1;
+    size_t n = strlen(path) + strlen(ending) + 1;
     char *text = malloc(n);
     if (text)
-        snprintf(text, n, "%s%s", a, b);
+        snprintf(text, n, "%s%s", path, ending);
     return text;
 }
 
@@ -56,24 +55,12 @@ nissl_status cli_output_check(const char *path, bool force, nissl_error *err)
     return NISSL_OK;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
-{
-    (void)info;
-    (void)place;
-    return type == FTW_DP ? rmdir(path) : unlink(path);
-}
-
-static int remove_tree(const char *path)
-{
-    return nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 /* Whether a folder may be replaced: this program made it, or nothing is in it. */
 static bool replaceable(const char *folder)
 {
     if (empty_folder(folder))
         return true;
-    char *marker = joined(folder, "/" MARKER);
+    char *marker = cli_path_join(folder, MARKER);
     bool made = marker && access(marker, F_OK) == 0;
     free(marker);
     return made;
@@ -98,7 +85,7 @@ static nissl_status remove_leftover(const char *partial, const char *path, cli_t
         return cli_fail(err, NISSL_ERR_EXISTS,
                         "%.300s is in the way and was not written by nissl; remove it", partial);
     cli_terminal_note(terminal, "note: replacing %s, left by a run that was killed", partial);
-    if (remove_tree(partial) != 0)
+    if (cli_remove_tree(partial) != 0)
         return cli_fail(err, NISSL_ERR_IO, "cannot remove %.300s: %s", partial, strerror(errno));
     return NISSL_OK;
 }
@@ -107,7 +94,7 @@ static nissl_status remove_leftover(const char *partial, const char *path, cli_t
 static nissl_status mark(const char *folder, nissl_error *err)
 {
     nissl_status status = NISSL_OK;
-    char *name = joined(folder, "/" MARKER);
+    char *name = cli_path_join(folder, MARKER);
     FILE *file = name ? fopen(name, "w") : NULL;
     if (!file || fprintf(file, "written by nissl %s\n", nissl_version()) < 0)
         status = cli_fail(err, NISSL_ERR_IO, "cannot write %.300s: %s", name ? name : folder,
@@ -130,7 +117,7 @@ nissl_status cli_output_begin_folder(const char *path, bool force, cli_terminal 
     if (status != NISSL_OK)
         return status;
     if ((output.path = strndup(path, length)))
-        output.partial = joined(output.path, ".partial");
+        output.partial = with_ending(output.path, ".partial");
     if (!output.partial) {
         status = cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
         goto done;
@@ -181,7 +168,7 @@ nissl_status cli_output_begin_file(const char *path, bool force, cli_output *out
     if (!(output.path = strdup(path)))
         return cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
     if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
-        output.partial = joined(path, ".partial");
+        output.partial = with_ending(path, ".partial");
     written = output.partial ? output.partial : output.path;
     if (!(output.file = fopen(written, "w"))) {
         status = cli_fail(err, NISSL_ERR_IO, "cannot write %.300s: %s", written, strerror(errno));
@@ -201,16 +188,16 @@ static int put_in_place(const cli_output *output)
     if (!output->folder || !output->force || (errno != ENOTEMPTY && errno != EEXIST))
         return -1;
     if (renameat2(AT_FDCWD, output->partial, AT_FDCWD, output->path, RENAME_EXCHANGE) == 0)
-        return remove_tree(output->partial);
+        return cli_remove_tree(output->partial);
     /* a file system without exchange: the old one steps aside first */
-    char *aside = joined(output->path, ".replaced");
+    char *aside = with_ending(output->path, ".replaced");
     int result = aside ? rename(output->path, aside) : -1;
     if (result == 0 && (result = rename(output->partial, output->path)) != 0) {
         int reason = errno;
         rename(aside, output->path);
         errno = reason;
     } else if (result == 0) {
-        result = remove_tree(aside);
+        result = cli_remove_tree(aside);
     }
     free(aside);
     return result;
@@ -248,7 +235,7 @@ void cli_output_abandon(cli_output *output)
         fclose(output->file);
     if (output->partial) {
         if (output->folder)
-            remove_tree(output->partial);
+            cli_remove_tree(output->partial);
         else
             unlink(output->partial);
     }
