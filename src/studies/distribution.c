@@ -26,8 +26,8 @@ double nissl__quantile(const double *sorted, int64_t n, double q)
         return NAN;
     const double at = q * (double)(n - 1);
     const int64_t i = (int64_t)at;
-    if (i + 1 >= n)
-        return sorted[n - 1];
+    if (i + 1 >= n || sorted[i] == sorted[i + 1] || at == (double)i)
+        return sorted[NISSL__MIN(i, n - 1)]; /* also where the difference of infinities is none */
     return sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]);
 }
 

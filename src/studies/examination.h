@@ -60,7 +60,4 @@ nissl_status nissl__not_tested(const nissl__summary *summary, const nissl_networ
                                const nissl_stimuli *stimuli, const nissl_examine_options *opt,
                                nissl_examination *e, nissl_error *err);
 
-/* Degrees after which a factor repeats (180 for an orientation), 0 if it is not circular. */
-double nissl__factor_period(const nissl_factor *factor);
-
 #endif

@@ -192,13 +192,6 @@ static nissl_status count_levels(const nissl_factor *factor, int64_t n_stimuli,
     return NISSL_OK;
 }
 
-double nissl__factor_period(const nissl_factor *factor)
-{
-    if (factor->value == NULL || strcmp(factor->unit, "deg") != 0)
-        return 0.0;
-    return strstr(factor->name, "orientation") != NULL ? 180.0 : 360.0;
-}
-
 nissl_status nissl__summary_new(nissl_context *ctx, const nissl_examination *e, nissl__summary *out,
                                 nissl_error *err)
 {

@@ -227,75 +227,17 @@ nissl_status nissl__sites_table(const nissl_examination *e, const nissl__summary
 
 /* ---- units ---- */
 
-enum { MEAN, SD, FREQUENCY, TOP, BOTTOM, PREFERRED_VALUE, VECTOR_STRENGTH, N_UNIT_COLUMNS };
+/* What is added to the columns of tuning. Mean and deviation only where nothing was tuned to. */
+enum { FREQUENCY, TOP, BOTTOM, MEAN, SD, N_UNIT_COLUMNS };
 
 static const struct column unit_columns[N_UNIT_COLUMNS] = {
-    [MEAN] = {"mean", "1", "Mean response over all stimuli.", NISSL_COLUMN_REAL},
-    [SD] = {"sd", "1", "Standard deviation of the response over all stimuli.", NISSL_COLUMN_REAL},
     [FREQUENCY] = {"frequency", "1", "Share of stimuli and positions at which the unit is > 0.",
                    NISSL_COLUMN_REAL},
     [TOP] = {"top_stimulus", "", "Stimulus of the largest response.", NISSL_COLUMN_TEXT},
     [BOTTOM] = {"bottom_stimulus", "", "Stimulus of the smallest response.", NISSL_COLUMN_TEXT},
-    [PREFERRED_VALUE] = {"preferred_value", "",
-                         "Preferred value of a numeric factor, in its unit: the direction of the "
-                         "vector sum of the rectified curve where the factor is circular, else the "
-                         "peak of a parabola through the best level and its neighbours.",
-                         NISSL_COLUMN_REAL},
-    [VECTOR_STRENGTH] = {"vector_strength", "1",
-                         "Length of that vector sum over the sum of the rectified curve: 0 flat, 1 "
-                         "one level; only for circular factors.",
-                         NISSL_COLUMN_REAL},
+    [MEAN] = {"mean", "1", "Mean response over stimuli.", NISSL_COLUMN_REAL},
+    [SD] = {"sd", "1", "Standard deviation of the response over stimuli.", NISSL_COLUMN_REAL},
 };
-
-/* Values of the levels of a numeric factor; NaN where none is known. value: [n_levels] */
-static void level_values(const nissl_factor *factor, int64_t n_stimuli, double *value)
-{
-    for (int k = 0; k < factor->n_levels; k++)
-        value[k] = NAN;
-    for (int64_t i = 0; i < n_stimuli && factor->value != NULL; i++)
-        if (factor->level[i] >= 0)
-            value[factor->level[i]] = factor->value[i];
-}
-
-/* Vector sum of a rectified tuning curve over a circular factor. */
-static void circular_preference(const double *curve, const double *value, int64_t n, double period,
-                                double *preferred, double *strength)
-{
-    const double turn = 2.0 * 3.14159265358979323846 / period;
-    double x = 0.0, y = 0.0, sum = 0.0;
-    for (int64_t k = 0; k < n; k++) {
-        const double r = curve[k] > 0.0 ? curve[k] : 0.0; /* an empty level is NaN: 0 */
-        x += r * cos(turn * value[k]);
-        y += r * sin(turn * value[k]);
-        sum += r;
-    }
-    *preferred = *strength = NAN;
-    if (!(sum > 0.0))
-        return;
-    *strength = hypot(x, y) / sum;
-    if (*strength < 1e-12)
-        return; /* no direction */
-    const double angle = atan2(y, x) / turn;
-    *preferred = angle < 0.0 ? angle + period : angle;
-}
-
-/* Peak of the parabola through the largest value of a curve and its neighbours; the level itself at
- * the ends. Levels are sorted. */
-static double peak(const double *curve, const double *value, int64_t n, int32_t best)
-{
-    if (best < 0)
-        return NAN;
-    if (best == 0 || best == n - 1)
-        return value[best];
-    const double *x = value + best - 1, *y = curve + best - 1;
-    const double left = (y[1] - y[0]) * (x[1] - x[2]), right = (y[1] - y[2]) * (x[1] - x[0]);
-    const double bend = left - right;
-    if (isnan(bend) || bend == 0.0)
-        return x[1];
-    const double at =
-        x[1] - 0.5 * (left * (x[1] - x[2]) - right * (x[1] - x[0])) / bend; /* the vertex */
-    return NISSL__MIN(NISSL__MAX(at, x[0]), x[2]);
-}
 
 /* The rows of one site: its frequency and exemplars, where they were recorded. */
 typedef struct site_arrays {
@@ -352,52 +294,31 @@ static nissl_status set_exemplar(const nissl_recording *recording, const nissl_a
                                 nissl_recording_stimulus_id(recording, stimulus), err);
 }
 
-/* Fills what does not depend on a factor in the rows of one site. column: where each lies */
+/* Fills the added columns, which begin at first_column, in the rows of one site. */
 static nissl_status fill_activity(const nissl_examination *e, int64_t n_units,
                                   const site_arrays *arrays, nissl_table *table, int64_t first_row,
-                                  const int *column, nissl_error *err)
+                                  int first_column, nissl_error *err)
 {
+    nissl_column *column = table->columns + first_column;
     for (int64_t u = 0; u < n_units; u++) {
         const int64_t row = first_row + u;
-        table->columns[column[MEAN]].real[row] = element(&arrays->mean, u);
-        table->columns[column[SD]].real[row] = sqrt(element(&arrays->variance, u));
-        table->columns[column[FREQUENCY]].real[row] = element(&arrays->frequency, u);
+        column[FREQUENCY].real[row] = element(&arrays->frequency, u);
         nissl_status status =
-            set_exemplar(e->recording, &arrays->top, u, table, row, column[TOP], err);
+            set_exemplar(e->recording, &arrays->top, u, table, row, first_column + TOP, err);
         if (status == NISSL_OK)
-            status =
-                set_exemplar(e->recording, &arrays->bottom, u, table, row, column[BOTTOM], err);
+            status = set_exemplar(e->recording, &arrays->bottom, u, table, row,
+                                  first_column + BOTTOM, err);
         if (status != NISSL_OK)
             return status;
+        if (e->n_factors > 0)
+            continue;
+        column[MEAN].real[row] = element(&arrays->mean, u);
+        column[SD].real[row] = sqrt(element(&arrays->variance, u));
     }
     return NISSL_OK;
 }
 
-/* Fills preferred values in the rows of one site and factor. */
-static nissl_status fill_preferences(const nissl_examination *e, const nissl_tuning *t,
-                                     const nissl_factor *factor, nissl_table *table,
-                                     int64_t first_row, const int *column, nissl_error *err)
-{
-    const double period = nissl__factor_period(factor);
-    double *value = nissl__alloc((size_t)factor->n_levels, sizeof *value);
-    if (value == NULL)
-        return NISSL__NO_MEMORY(err, (size_t)factor->n_levels * sizeof *value);
-    level_values(factor, nissl_recording_n_stimuli(e->recording), value);
-    for (int64_t u = 0; u < t->n_units; u++) {
-        const double *curve = t->curve + u * t->n_conditions;
-        double preferred = NAN, strength = NAN;
-        if (period > 0.0)
-            circular_preference(curve, value, t->n_conditions, period, &preferred, &strength);
-        else if (factor->value != NULL)
-            preferred = peak(curve, value, t->n_conditions, t->preferred[u]);
-        table->columns[column[PREFERRED_VALUE]].real[first_row + u] = preferred;
-        table->columns[column[VECTOR_STRENGTH]].real[first_row + u] = strength;
-    }
-    nissl__free(value);
-    return NISSL_OK;
-}
-
-/* Rows of a recording without factors: the mean and variance that the moments reducer saw. */
+/* Rows of a recording without factors. */
 static nissl_status add_untuned(const nissl_examination *e, nissl_table *table, nissl_error *err)
 {
     int64_t row = 0;
@@ -417,27 +338,10 @@ static nissl_status add_untuned(const nissl_examination *e, nissl_table *table, 
     return status;
 }
 
-/* Columns that tuning does not write; those that it does are found by name. */
-static nissl_status add_unit_columns(nissl_table *table, int *column, nissl_error *err)
-{
-    for (int c = 0; c < N_UNIT_COLUMNS; c++) {
-        column[c] = nissl_table_find(table, unit_columns[c].name);
-        if (column[c] >= 0 && table->columns[column[c]].type == unit_columns[c].type)
-            continue;
-        const nissl_status status = nissl_table_add_column(
-            table, unit_columns[c].type, unit_columns[c].name, unit_columns[c].unit,
-            unit_columns[c].description, &column[c], err);
-        if (status != NISSL_OK)
-            return status;
-    }
-    return NISSL_OK;
-}
-
 nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, nissl_error *err)
 {
     nissl_table table = {0};
     site_arrays arrays = {0};
-    int column[N_UNIT_COLUMNS];
     int64_t row = 0;
     nissl_status status = nissl_table_new(
         "units", "Each unit and factor: preferred condition, indices, exemplars.", &table, err);
@@ -448,17 +352,17 @@ nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, ni
             err);
     if (status == NISSL_OK && e->n_factors == 0)
         status = add_untuned(e, &table, err);
-    if (status == NISSL_OK)
-        status = add_unit_columns(&table, column, err);
+    const int first_column = table.n_columns;
+    const int n_columns = e->n_factors == 0 ? N_UNIT_COLUMNS : MEAN;
+    for (int c = 0; c < n_columns && status == NISSL_OK; c++)
+        status =
+            nissl_table_add_column(&table, unit_columns[c].type, unit_columns[c].name,
+                                   unit_columns[c].unit, unit_columns[c].description, NULL, err);
     for (size_t i = 0; i < e->n_sites && status == NISSL_OK; i++) {
         const int64_t n_units = nissl_recording_site(e->recording, i)->n_units;
         status = read_site(e->recording, i, &arrays, err);
         for (int f = 0; f < NISSL__MAX(e->n_factors, 1) && status == NISSL_OK; f++) {
-            status = fill_activity(e, n_units, &arrays, &table, row, column, err);
-            if (status == NISSL_OK && e->n_factors > 0)
-                status = fill_preferences(e, &e->tuning[i * (size_t)e->n_factors + (size_t)f],
-                                          nissl_recording_factor(e->recording, e->factors[f]),
-                                          &table, row, column, err);
+            status = fill_activity(e, n_units, &arrays, &table, row, first_column, err);
             row += n_units;
         }
         free_arrays(&arrays);

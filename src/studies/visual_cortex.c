@@ -6,15 +6,13 @@
  *   image [batch, 1, side, side], grey in 0 .. 1
  *   retina/contrast        c = image - 1/2. Convolutions pad with 0, so beyond its border the image
  *                          goes on as mean grey, the screen on which gratings are shown.
- *   S1/scale<s>/simple     correlation with Gabor filters, channel 2 i + j: orientation i, phase j
- *   S1/scale<s>/rectified  max(0, simple): a firing rate
- *   C1/scale<s>/pooled     maximum over an n x n neighbourhood, stride n / 2
- *   C1/scale<s>/phases     [batch, orientation, 2, position]: the same numbers, phases side by side
- *   C1/band<b>/members     [batch, orientation, 4, position]: phases of the two scales of a band
- *   C1/band<b>/maximum     [batch, orientation, 1, position]: maximum over them
- *   C1/band<b>/complex     [batch, orientation, y, x]: the complex cells
- *   C1/band<b>/readout     mean over positions
- *   readout                [batch, orientation of band 0, of band 1, ...]: all bands
+ *   S1/scale<s>/simple     correlation with Gabor filters, channel n j + i: phase j of 2,
+ * orientation i of n S1/scale<s>/rectified  max(0, simple): a firing rate C1/scale<s>/pooled
+ * maximum over an m x m neighbourhood, stride m / 2 C1/scale<s>/even, odd  its two phases, channel
+ * i C1/band<b>/members     [batch, orientation, 4 h, w]: the maps of both phases of the two scales
+ * of a band, one below the other C1/band<b>/complex     [batch, orientation, h, w]: maximum over
+ * the four, by pooling with dilation h: the complex cells C1/band<b>/readout     mean over
+ * positions readout                [batch, orientation of band 0, of band 1, ...]: all bands
  *
  * The filter of scale s has size k = 7 + 2 s, wavelength l and width d from the table below, and
  * aspect ratio gamma = 0.3:
@@ -98,8 +96,8 @@ static void make_gabor(int scale, double t, double phase, float *w)
 
 /* ---- building a graph ---- */
 
-#define MAX_NODES        (4 * N_TABLE + 4 * (N_TABLE / 2) + 3)
-#define MAX_INITIALIZERS (2 * N_TABLE + N_TABLE / 2 + 1)
+#define MAX_NODES        (5 * N_TABLE + 3 * (N_TABLE / 2) + 3)
+#define MAX_INITIALIZERS (N_TABLE + 5)
 #define MAX_INPUTS       (N_TABLE / 2) /* of a node: the readout joins all bands */
 #define MAX_ATTRIBUTES   3
 
@@ -114,7 +112,8 @@ typedef struct builder {
     char node_names[MAX_NODES][48];
     nissl__onnx_tensor tensors[MAX_INITIALIZERS];
     char tensor_names[MAX_INITIALIZERS][48];
-    int64_t shapes[MAX_INITIALIZERS][4]; /* what Reshape is told */
+    int64_t limits[MAX_INITIALIZERS];               /* what Slice is told */
+    const char *channel_axis, *slice[N_PHASES + 1]; /* names: phase j is slice[j] .. slice[j + 1] */
     float *weights[N_TABLE];
 } builder;
 
@@ -134,16 +133,12 @@ static const char *add_tensor(builder *b, const char *format, int index, nissl_t
     return t->name;
 }
 
-/* The target of a Reshape: [batch, a, b, c]. */
-static const char *add_shape(builder *b, const char *format, int index, int64_t d1, int64_t d2,
-                             int64_t d3)
+/* A constant that a Slice is told. */
+static const char *add_limit(builder *b, const char *format, int index, int64_t value)
 {
-    int64_t *shape = b->shapes[b->n_tensors];
-    shape[0] = 0; /* as it is */
-    shape[1] = d1;
-    shape[2] = d2;
-    shape[3] = d3;
-    return add_tensor(b, format, index, NISSL_INT64, 1, &(int64_t){4}, shape);
+    int64_t *limit = &b->limits[b->n_tensors];
+    *limit = value;
+    return add_tensor(b, format, index, NISSL_INT64, 1, &(int64_t){1}, limit);
 }
 
 /* A node and its output, both named by a format and an index. in2 may be NULL. Returns the name. */
@@ -166,6 +161,12 @@ static const char *add_node(builder *b, const char *op, const char *format, int 
     return b->node_names[i];
 }
 
+/* Inputs beyond the second go to the node that was added last. */
+static void add_input(builder *b, const char *name)
+{
+    b->inputs[b->n_nodes - 1][b->nodes[b->n_nodes - 1].n_inputs++] = name;
+}
+
 /* Attributes go to the node that was added last. */
 static void set_int(builder *b, const char *name, int64_t value)
 {
@@ -186,19 +187,26 @@ static void set_ints(builder *b, const char *name, size_t n, int64_t y, int64_t 
 
 /* ---- the model ---- */
 
-/* Simple cells of a scale and their maximum over positions. Returns the tensor
- * [batch, orientation, phase, position]. */
-static const char *add_scale(builder *b, const nissl_visual_cortex_options *o, int scale,
-                             const char *contrast)
+/* Side of the maps of the complex cells of a band. */
+static int64_t map_side(const nissl_visual_cortex_options *o, int band)
 {
-    const int64_t k = filter_size(scale), n = pool_size(scale / 2);
+    const int n = pool_size(band);
+    return (o->side - n) / (n / 2) + 1;
+}
+
+/* Simple cells of a scale and their maximum over positions. out: a tensor per phase
+ * [batch, orientation, y, x] */
+static void add_scale(builder *b, const nissl_visual_cortex_options *o, int scale,
+                      const char *contrast, const char **out)
+{
+    static const char *const names[N_PHASES] = {"C1/scale%d/even", "C1/scale%d/odd"};
+    const int64_t k = filter_size(scale), m = pool_size(scale / 2);
     const int64_t cells = (int64_t)N_PHASES * o->n_orientations;
-    const int64_t side = (o->side - n) / (n / 2) + 1;
     float *w = b->weights[scale];
-    for (int i = 0; i < o->n_orientations; i++)
-        for (int j = 0; j < N_PHASES; j++)
+    for (int j = 0; j < N_PHASES; j++)
+        for (int i = 0; i < o->n_orientations; i++)
             make_gabor(scale, 0.5 * pi - pi * i / o->n_orientations, 0.5 * pi * j,
-                       w + (i * N_PHASES + j) * k * k);
+                       w + (j * o->n_orientations + i) * k * k);
     const char *weights = add_tensor(b, "S1/scale%d/filters", scale, NISSL_FLOAT32, 4,
                                      (const int64_t[4]){cells, 1, k, k}, w);
     const char *simple = add_node(b, "Conv", "S1/scale%d/simple", scale, contrast, weights);
@@ -206,50 +214,50 @@ static const char *add_scale(builder *b, const nissl_visual_cortex_options *o, i
     set_ints(b, "pads", 4, k / 2, k / 2);
     const char *rate = add_node(b, "Relu", "S1/scale%d/rectified", scale, simple, NULL);
     const char *pooled = add_node(b, "MaxPool", "C1/scale%d/pooled", scale, rate, NULL);
-    set_ints(b, "kernel_shape", 2, n, n);
-    set_ints(b, "strides", 2, n / 2, n / 2);
-    return add_node(
-        b, "Reshape", "C1/scale%d/phases", scale, pooled,
-        add_shape(b, "C1/scale%d/phases_shape", scale, o->n_orientations, N_PHASES, side * side));
+    set_ints(b, "kernel_shape", 2, m, m);
+    set_ints(b, "strides", 2, m / 2, m / 2);
+    for (int j = 0; j < N_PHASES; j++) {
+        out[j] = add_node(b, "Slice", names[j], scale, pooled, b->slice[j]);
+        add_input(b, b->slice[j + 1]);
+        add_input(b, b->channel_axis);
+    }
 }
 
 /* Complex cells of a band of one or two scales. Returns their mean over positions. */
 static const char *add_band(builder *b, const nissl_visual_cortex_options *o, int band,
-                            const char *first, const char *second)
+                            const char *contrast)
 {
-    const int64_t n = pool_size(band), side = (o->side - n) / (n / 2) + 1;
-    const char *members = first;
-    if (second != NULL) {
-        members = add_node(b, "Concat", "C1/band%d/members", band, first, second);
-        set_int(b, "axis", 2);
-    }
-    const char *maximum = add_node(b, "MaxPool", "C1/band%d/maximum", band, members, NULL);
-    set_ints(b, "kernel_shape", 2, second == NULL ? N_PHASES : 2 * N_PHASES, 1);
-    const char *complex_cells =
-        add_node(b, "Reshape", "C1/band%d/complex", band, maximum,
-                 add_shape(b, "C1/band%d/complex_shape", band, o->n_orientations, side, side));
-    return add_node(b, "GlobalAveragePool", "C1/band%d/readout", band, complex_cells, NULL);
+    const char *maps[2 * N_PHASES];
+    const int n_scales = NISSL__MIN(2, o->n_scales - 2 * band);
+    for (int s = 0; s < n_scales; s++)
+        add_scale(b, o, 2 * band + s, contrast, maps + s * N_PHASES);
+    const char *members = add_node(b, "Concat", "C1/band%d/members", band, maps[0], maps[1]);
+    for (int i = 2; i < n_scales * N_PHASES; i++)
+        add_input(b, maps[i]);
+    set_int(b, "axis", 2);
+    const char *cells = add_node(b, "MaxPool", "C1/band%d/complex", band, members, NULL);
+    set_ints(b, "kernel_shape", 2, n_scales * N_PHASES, 1);
+    set_ints(b, "dilations", 2, map_side(o, band), 1);
+    return add_node(b, "GlobalAveragePool", "C1/band%d/readout", band, cells, NULL);
 }
 
 static void add_model(builder *b, const nissl_visual_cortex_options *o)
 {
     static const float grey = 0.5f;
-    const char *bands[N_TABLE / 2] = {NULL};
     const int n_bands = (o->n_scales + 1) / 2;
     const char *contrast = add_node(b, "Sub", "retina/contrast", 0, "image",
                                     add_tensor(b, "retina/grey", 0, NISSL_FLOAT32, 0, NULL, &grey));
-    for (int band = 0; band < n_bands; band++) {
-        const char *first = add_scale(b, o, 2 * band, contrast), *second = NULL;
-        if (2 * band + 1 < o->n_scales)
-            second = add_scale(b, o, 2 * band + 1, contrast);
-        bands[band] = add_band(b, o, band, first, second);
-    }
-    const char *all = bands[0];
+    b->channel_axis = add_limit(b, "C1/channel_axis", 0, 1);
+    for (int j = 0; j <= N_PHASES; j++)
+        b->slice[j] = add_limit(b, "C1/phase%d_begins", j, (int64_t)j * o->n_orientations);
+    const char *first = add_band(b, o, 0, contrast), *all = first;
+    const char *bands[N_TABLE / 2] = {first};
+    for (int band = 1; band < n_bands; band++)
+        bands[band] = add_band(b, o, band, contrast);
     if (n_bands > 1) {
-        all = add_node(b, "Concat", "C1/readout", 0, bands[0], bands[1]);
-        for (int band = 0; band < n_bands; band++)
-            b->inputs[b->n_nodes - 1][band] = bands[band];
-        b->nodes[b->n_nodes - 1].n_inputs = (size_t)n_bands;
+        all = add_node(b, "Concat", "C1/readout", 0, first, bands[1]);
+        for (int band = 2; band < n_bands; band++)
+            add_input(b, bands[band]);
         set_int(b, "axis", 1);
     }
     add_node(b, "Flatten", "readout", 0, all, NULL);
@@ -263,9 +271,9 @@ static void list_units(const nissl_visual_cortex_options *o, nissl_visual_cortex
         for (int i = 0; i < o->n_orientations * N_PHASES; i++, unit++) {
             snprintf(unit->site, sizeof unit->site, "S1/scale%d/rectified", s);
             unit->unit = i;
-            unit->orientation = 180.0 * (i / N_PHASES) / o->n_orientations;
+            unit->orientation = 180.0 * (i % o->n_orientations) / o->n_orientations;
             unit->frequency = o->side / wavelength[s];
-            unit->phase = 90.0 * (i % N_PHASES);
+            unit->phase = 90.0 * (i / o->n_orientations);
             unit->complex_cell = false;
         }
     for (int b = 0; 2 * b < o->n_scales; b++)

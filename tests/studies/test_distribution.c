@@ -41,6 +41,10 @@ static void undefined_values_are_left_out(void **state)
     assert_memory_equal(a, b, sizeof b);
     assert_near(nissl__rank_trend(holes, 10, NULL), nissl__rank_trend(x, 7, NULL), 1e-14);
     assert_true(isnan(nissl__quantile(a, 0, 0.5)));
+    const double infinite[] = {1.0, 2.0, INFINITY, INFINITY, INFINITY};
+    assert_true(nissl__quantile(infinite, 5, 0.25) == 2.0);
+    assert_true(nissl__quantile(infinite, 5, 0.3) == INFINITY);
+    assert_true(nissl__quantile(infinite, 5, 0.6) == INFINITY);
     assert_true(isnan(nissl__exceedance(a, 7, b, 0)));
     assert_true(isnan(nissl__exceedance(a, 0, b, 7)));
     assert_true(isnan(nissl__share_above(a, 0, 1.0)));

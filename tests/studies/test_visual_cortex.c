@@ -181,7 +181,7 @@ static void complex_cells_prefer_the_larger_scale(void **state)
             for (int scale = 2 * band; scale < 2 * band + 2; scale++)
                 for (int j = 0; j < 2; j++) {
                     float w[37 * 37];
-                    const int k = get_filter(model, scale, 2 * units[i].unit + j, w);
+                    const int k = get_filter(model, scale, 8 * j + units[i].unit, w);
                     const double a =
                         amplitude(w, k, 64, units[i].orientation, r * units[i].frequency);
                     largest = NISSL__MAX(largest, a);
