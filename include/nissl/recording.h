@@ -16,7 +16,7 @@ typedef struct nissl_plan nissl_plan;
 typedef struct nissl_recording nissl_recording;
 
 typedef struct nissl_plan_options {
-    const char *sites;     /* comma-separated globs over site names; NULL = all */
+    const char *sites;     /* comma-separated globs over site names, "!glob" excludes; NULL = all */
     const char *reducers;  /* comma-separated names; NULL =
                               "moments,by-condition,histogram,exemplars,frequency,responses" */
     nissl_summary summary; /* how positions become a unit's value */
@@ -26,19 +26,20 @@ typedef struct nissl_plan_options {
 
 nissl_plan_options nissl_plan_options_default(void);
 
-/** What one reducer costs at one site. */
+/** What one reducer costs at one site; one entry for each that has something to do there. */
 typedef struct nissl_plan_cost {
     const char *site;
     const char *reducer;
     int64_t n_units;
     int64_t n_positions;
-    uint64_t memory; /* bytes of states, all levels of the merge tree and workers */
+    uint64_t memory; /* bytes of states, all levels of the merge tree, for one network */
     uint64_t disk;   /* bytes of results in the recording */
 } nissl_plan_cost;
 
 /**
  * Makes a plan for a network on a stimulus set: sites, reducers, micro-batch, memory, disk. Runs
- * nothing.
+ * nothing, but packs the network's weights, which recording it then uses. Network and stimulus set
+ * must outlive the plan.
  * @return NISSL_OK; NISSL_ERR_NAME if a glob matches no site or a reducer is unknown (the message
  * lists what there is); NISSL_ERR_SHAPE if stimuli and network do not agree, with both shapes.
  */
@@ -51,7 +52,7 @@ const nissl_plan_cost *nissl_plan_cost_at(const nissl_plan *plan, size_t index);
 /** The planned allocations of recording n_subjects networks at once with this context's threads:
  * weights, runs, states, buffers. */
 uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects);
-uint64_t nissl_plan_disk(const nissl_plan *plan); /* bytes of one recording, within 5 % */
+uint64_t nissl_plan_disk(const nissl_plan *plan); /* bytes of one recording, within 5 % or 64 KiB */
 int64_t nissl_plan_batch(const nissl_plan *plan);
 
 /** One network to record and where to. */

@@ -36,6 +36,7 @@ void nissl_plan_free(nissl_plan *plan)
         nissl__free(plan->sites[i].op);
         nissl__free(plan->sites[i].node);
     }
+    nissl_program_free(plan->program);
     nissl__free(plan->sites);
     nissl__free(plan->observe);
     nissl__free(plan->reducers);
@@ -218,11 +219,12 @@ static nissl_status bind_input(nissl_plan *plan, const nissl_network *network, n
 }
 
 static nissl_status compile(nissl_context *ctx, nissl_plan *plan, const nissl_network *network,
-                            int64_t batch, nissl_program **out, nissl_error *err)
+                            int64_t batch, bool shapes_only, nissl_program **out, nissl_error *err)
 {
     nissl_program_options opt = nissl_program_options_default();
     opt.batch = batch;
-    opt.shapes_only = true;
+    opt.shapes_only = shapes_only;
+    opt.threads = 1;
     opt.observe_all = plan->observe == NULL;
     opt.observe = plan->observe;
     opt.n_observe = plan->n_sites;
@@ -368,28 +370,25 @@ nissl_status nissl_plan_new(nissl_context *ctx, const nissl_network *network,
     if (status == NISSL_OK)
         status = choose_reducers(plan, options.reducers ? options.reducers : DEFAULT_REDUCERS, err);
     if (status == NISSL_OK)
-        status = compile(ctx, plan, network, options.batch, &program, err);
+        status = compile(ctx, plan, network, options.batch, true, &program, err);
     if (status == NISSL_OK)
         status = take_sites(plan, program, options.sites, err);
-    nissl_program_free(program);
-    program = NULL;
-    if (status == NISSL_OK)
-        status = compile(ctx, plan, network, options.batch, &program, err);
     if (status != NISSL_OK)
         goto done;
     plan->batch = nissl_program_batch(program);
-    if (options.batch == 0 && plan->batch > plan->n_stimuli) {
-        nissl_program_free(program);
-        program = NULL;
-        status = compile(ctx, plan, network, plan->n_stimuli, &program, err);
-        if (status != NISSL_OK)
-            goto done;
-        plan->batch = nissl_program_batch(program);
-    }
+    if (options.batch == 0)
+        plan->batch = NISSL__MIN(plan->batch, plan->n_stimuli);
+    /* only a whole program knows what its weights and buffers take; recording goes on to use it */
+    status = compile(ctx, plan, network, plan->batch, false, &plan->program, err);
+    if (status != NISSL_OK)
+        goto done;
+    plan->network = network;
+    plan->batch = nissl_program_batch(plan->program);
     plan->input.shape[0] = plan->batch;
-    plan->weight_bytes = nissl_program_weight_bytes(program);
-    plan->run_bytes = nissl_program_run_bytes(program);
+    plan->weight_bytes = nissl_program_weight_bytes(plan->program);
+    plan->run_bytes = nissl_program_run_bytes(plan->program);
     plan->n_batches = (plan->n_stimuli + plan->batch - 1) / plan->batch;
+    plan->workers = (int)NISSL__MIN((int64_t)plan->workers, plan->n_batches);
     plan->leaf_stimuli = (LEAF_STIMULI + plan->batch - 1) / plan->batch * plan->batch;
     status = count_costs(plan, err);
 

@@ -13,8 +13,10 @@ typedef struct nissl__planned_site {
 } nissl__planned_site;
 
 struct nissl_plan {
+    const nissl_network *network;
     const nissl_stimuli *stimuli;
-    int workers;
+    nissl_program *program; /* of network, for the sites and batch below */
+    int workers;            /* runs at once: threads, but no more than micro-batches */
     nissl_summary summary;
     int64_t top_k, batch, n_stimuli;
     int64_t n_batches;

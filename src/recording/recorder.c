@@ -1,0 +1,543 @@
+/*
+ * The recorder: one pass over the stimuli for one or more networks of one graph.
+ *
+ * A task is a micro-batch. It loads the stimuli, runs every subject, and keeps the summary of every
+ * site in a slot. Slots then go through stages, one per subject and site, which update the reducers
+ * and write the responses. A stage takes slots strictly in order, by whichever worker is free, so
+ * the results do not depend on who ran what; workers do not wait for a stage that is busy or not
+ * ready but go on with the next micro-batch while slots last.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "recording/recorder.h"
+#include "foundation/foundation.h"
+#include "recording/plan.h"
+#include "recording/provenance.h"
+#include "recording/states.h"
+#include "recording/store.h"
+#include "recording/summary.h"
+
+/* Values of one micro-batch of one subject at all sites. */
+typedef struct slot {
+    float *value;     /* site by site [n_stimuli of this micro-batch, n_units] */
+    uint32_t *active; /* the same, or NULL */
+} slot;
+
+typedef struct subject {
+    nissl_program *compiled; /* its own program; NULL where it is the plan's */
+    const nissl_program *program;
+    int64_t *site_of;      /* [sites of the program] index in the plan, -1 = not recorded */
+    nissl_run **runs;      /* [workers] */
+    slot *slots;           /* [n_slots] */
+    nissl__states *states; /* [n_sites, n_reducers] */
+    nissl__store *store;
+    char *provenance;
+} subject;
+
+typedef struct stage {
+    int64_t next; /* micro-batch it takes next */
+    bool busy;
+} stage;
+
+typedef struct recorder {
+    nissl_context *ctx;
+    const nissl_plan *plan;
+    const nissl__summary_kernels *kernels;
+    size_t n_subjects;
+    subject *subjects;
+    int64_t n_slots;
+    float **inputs;   /* [workers] stimuli of a micro-batch */
+    double **scratch; /* [workers] */
+    uint64_t allocated;
+    nissl__progress progress;
+
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    stage *stages;      /* [n_subjects * n_sites] */
+    bool *worker_taken; /* [workers] sets of runs and buffers in use */
+    int64_t *ready;     /* [n_slots] micro-batch whose values the slot holds, -1 = none */
+    int64_t *left;      /* [n_slots] stages that have not taken it */
+    int64_t done;       /* micro-batches that all stages have taken */
+    bool failed;
+    nissl_status status;
+    nissl_error error;
+} recorder;
+
+/* One run under way. */
+typedef struct watch {
+    recorder *rec;
+    const subject *subject;
+    const slot *slot;
+    int64_t n_stimuli;
+    double *scratch;
+} watch;
+
+static void *take(recorder *rec, size_t count, size_t size)
+{
+    void *memory = nissl__alloc(count, size);
+    rec->allocated += memory ? count * size : 0;
+    return memory;
+}
+
+static int64_t batch_size(const nissl_plan *plan, int64_t batch)
+{
+    return NISSL__MIN(plan->batch, plan->n_stimuli - batch * plan->batch);
+}
+
+/* ---- running a micro-batch ---- */
+
+static nissl_status observe(void *user, size_t site, const nissl_view *view, nissl_error *err)
+{
+    const watch *w = user;
+    int64_t index = w->subject->site_of[site], at;
+    nissl_status status;
+    if (index < 0)
+        return NISSL_OK;
+    at = w->rec->plan->sites[index].first_unit * w->n_stimuli;
+    status =
+        nissl__summarise(w->rec->kernels, w->rec->plan->summary, view, w->n_stimuli, w->scratch,
+                         w->slot->value + at, w->slot->active ? w->slot->active + at : NULL, err);
+    if (status != NISSL_OK)
+        nissl__error_prefix(err, "site %s", w->rec->plan->sites[index].name);
+    return status;
+}
+
+static nissl_status run_batch(recorder *rec, int64_t batch, int worker, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    int64_t n = batch_size(plan, batch), size = plan->stimulus_size;
+    float *input = rec->inputs[worker];
+    nissl_view view = plan->input;
+    nissl_status status = nissl_stimuli_load(plan->stimuli, batch * plan->batch, n, input, err);
+    /* the tail is filled up with its last stimulus; nobody sees what comes of that */
+    for (int64_t i = n; i < plan->batch && status == NISSL_OK; i++)
+        memcpy(input + i * size, input + (n - 1) * size, (size_t)size * sizeof *input);
+    view.data = input;
+    for (size_t s = 0; s < rec->n_subjects && status == NISSL_OK; s++) {
+        subject *of = &rec->subjects[s];
+        watch w = {rec, of, &of->slots[batch % rec->n_slots], n, rec->scratch[worker]};
+        status = nissl_run_forward(of->runs[worker], &view, 1, observe, &w, err);
+    }
+    return status;
+}
+
+/* ---- stages ---- */
+
+static nissl_status take_slot(recorder *rec, size_t index, int64_t batch, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    size_t site = index % plan->n_sites;
+    const subject *of = &rec->subjects[index / plan->n_sites];
+    const slot *from = &of->slots[batch % rec->n_slots];
+    const nissl_reducer_site *about = &plan->sites[site].site;
+    int64_t n = batch_size(plan, batch), at = plan->sites[site].first_unit * n;
+    nissl_batch b = {.first = batch * plan->batch,
+                     .n_stimuli = n,
+                     .n_units = about->n_units,
+                     .n_positions = about->n_positions,
+                     .value = from->value + at,
+                     .active = from->active ? from->active + at : NULL};
+    nissl_status status = NISSL_OK;
+    for (size_t r = 0; r < plan->n_reducers && status == NISSL_OK; r++) {
+        nissl__states *states = &of->states[site * plan->n_reducers + r];
+        if (plan->reducers[r]->needs & NISSL_REDUCER_STREAM)
+            status = nissl__store_responses(of->store, site, b.first, n, b.value, err);
+        else if (states->reducer)
+            nissl__states_update(states, &b);
+    }
+    return status;
+}
+
+/* Takes slots through every stage that is free and whose next slot is there, until there is none.
+ * The lock is held on entry and on return. */
+static nissl_status drain(recorder *rec, nissl_error *err)
+{
+    size_t n = rec->n_subjects * rec->plan->n_sites;
+    bool moved = true;
+    while (moved && !rec->failed) {
+        moved = false;
+        for (size_t i = 0; i < n && !rec->failed; i++) {
+            stage *s = &rec->stages[i];
+            int64_t place = s->next % rec->n_slots, batch = s->next;
+            nissl_status status;
+            if (s->busy || rec->ready[place] != batch)
+                continue;
+            s->busy = true;
+            pthread_mutex_unlock(&rec->lock);
+            status = take_slot(rec, i, batch, err);
+            pthread_mutex_lock(&rec->lock);
+            s->busy = false;
+            s->next++;
+            if (status != NISSL_OK)
+                return status;
+            moved = true;
+            if (--rec->left[place] == 0) {
+                rec->ready[place] = -1;
+                rec->done++;
+                pthread_cond_broadcast(&rec->freed);
+            }
+        }
+    }
+    return NISSL_OK;
+}
+
+/* A set of runs and buffers that no other task uses; there are as many as tasks can be at work. */
+static int take_worker(recorder *rec)
+{
+    int worker = 0;
+    while (rec->worker_taken[worker])
+        worker++;
+    rec->worker_taken[worker] = true;
+    return worker;
+}
+
+/* Wakes up now and then: a cancelled context starts no tasks, so a slot may never come free. */
+static nissl_status wait_for_slot(recorder *rec, nissl_error *err)
+{
+    struct timespec until;
+    if (nissl_context_cancelled(rec->ctx))
+        return NISSL__FAIL(err, NISSL_ERR_CANCELLED, "cancelled");
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&rec->freed, &rec->lock, &until);
+    return NISSL_OK;
+}
+
+static nissl_status record_batch(void *user, int64_t batch, int thread, nissl_error *err)
+{
+    recorder *rec = user;
+    nissl_status status = NISSL_OK;
+    int worker;
+    pthread_mutex_lock(&rec->lock);
+    while (!rec->failed && status == NISSL_OK && batch >= rec->done + rec->n_slots)
+        status = wait_for_slot(rec, err);
+    if (!rec->failed && status == NISSL_OK) {
+        worker = take_worker(rec);
+        pthread_mutex_unlock(&rec->lock);
+        status = run_batch(rec, batch, worker, err);
+        pthread_mutex_lock(&rec->lock);
+        rec->worker_taken[worker] = false;
+        if (status == NISSL_OK) {
+            rec->left[batch % rec->n_slots] = (int64_t)(rec->n_subjects * rec->plan->n_sites);
+            rec->ready[batch % rec->n_slots] = batch;
+            status = drain(rec, err);
+        }
+    }
+    if (status != NISSL_OK && !rec->failed) {
+        rec->failed = true;
+        rec->status = status;
+        if (err)
+            rec->error = *err;
+        pthread_cond_broadcast(&rec->freed);
+    } else if (rec->failed) {
+        /* whoever stops because of a failure reports that one */
+        status = rec->status;
+        if (err)
+            *err = rec->error;
+    }
+    pthread_mutex_unlock(&rec->lock);
+    if (status == NISSL_OK) {
+        uint64_t n = (uint64_t)batch_size(rec->plan, batch);
+        uint64_t bytes = n * (uint64_t)rec->plan->n_units * sizeof(float) * rec->n_subjects;
+        nissl__progress_add(&rec->progress, n, rec->plan->streams ? bytes : 0);
+    }
+    return status;
+}
+
+/* ---- before and after ---- */
+
+static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *of,
+                                    const nissl_network *network, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    nissl_program_options opt = nissl_program_options_default();
+    size_t n, n_found = 0;
+    nissl_status status;
+    opt.batch = plan->batch;
+    opt.threads = 1;
+    opt.observe = plan->observe;
+    opt.n_observe = plan->n_sites;
+    opt.input_shapes = &plan->input;
+    opt.n_input_shapes = 1;
+    of->program = plan->program;
+    if (network != plan->network) {
+        status = nissl_program_compile(ctx, network, &opt, &of->compiled, err);
+        if (status != NISSL_OK)
+            return status;
+        of->program = of->compiled;
+    }
+    n = nissl_program_n_sites(of->program);
+    of->site_of = nissl__alloc(n, sizeof *of->site_of);
+    if (!of->site_of)
+        return NISSL__NO_MEMORY(err, n * sizeof *of->site_of);
+    for (size_t i = 0; i < n; i++) {
+        const nissl_site *site = nissl_program_site(of->program, i);
+        of->site_of[i] = -1;
+        for (size_t k = 0; k < plan->n_sites && of->site_of[i] < 0; k++) {
+            const nissl_reducer_site *planned = &plan->sites[k].site;
+            if (strcmp(plan->sites[k].name, site->name) != 0)
+                continue;
+            if (planned->n_units != site->n_units || planned->n_positions != site->n_positions)
+                return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                                   "site %s of %s has %lld units and %lld positions, of the plan "
+                                   "%lld and %lld",
+                                   site->name, nissl_network_path(network),
+                                   (long long)site->n_units, (long long)site->n_positions,
+                                   (long long)planned->n_units, (long long)planned->n_positions);
+            of->site_of[i] = (int64_t)k;
+            n_found++;
+        }
+    }
+    if (n_found != plan->n_sites || nissl_program_batch(of->program) != plan->batch)
+        return NISSL__FAIL(
+            err, NISSL_ERR_SHAPE,
+            "%s has %zu of the plan's %zu sites and micro-batch %lld, the plan %lld: "
+            "another graph",
+            nissl_network_path(network), n_found, plan->n_sites,
+            (long long)nissl_program_batch(of->program), (long long)plan->batch);
+    rec->allocated += nissl_program_weight_bytes(of->program);
+    return NISSL_OK;
+}
+
+static nissl_status new_buffers(recorder *rec, subject *of, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    size_t n = (size_t)(plan->batch * plan->n_units);
+    nissl_status status = NISSL_OK;
+    of->runs = nissl__alloc((size_t)plan->workers, sizeof *of->runs);
+    of->slots = nissl__alloc((size_t)rec->n_slots, sizeof *of->slots);
+    of->states = nissl__alloc(plan->n_sites * plan->n_reducers, sizeof *of->states);
+    if (!of->runs || !of->slots || !of->states)
+        return NISSL__NO_MEMORY(err, plan->n_sites * plan->n_reducers * sizeof *of->states);
+    for (int w = 0; w < plan->workers && status == NISSL_OK; w++) {
+        status = nissl_run_new(of->program, &of->runs[w], err);
+        rec->allocated += status == NISSL_OK ? nissl_program_run_bytes(of->program) : 0;
+    }
+    for (int64_t i = 0; i < rec->n_slots && status == NISSL_OK; i++) {
+        of->slots[i].value = take(rec, n, sizeof(float));
+        if (plan->needs_active)
+            of->slots[i].active = take(rec, n, sizeof(uint32_t));
+        if (!of->slots[i].value || (plan->needs_active && !of->slots[i].active))
+            status = NISSL__NO_MEMORY(err, n * sizeof(float));
+    }
+    for (size_t i = 0; i < plan->n_sites * plan->n_reducers && status == NISSL_OK; i++) {
+        const nissl_reducer *reducer = plan->reducers[i % plan->n_reducers];
+        const nissl_reducer_site *site = &plan->sites[i / plan->n_reducers].site;
+        if (nissl__states_bytes(reducer, site, plan->leaf_stimuli) > 0)
+            status = nissl__states_new(reducer, site, plan->leaf_stimuli, &of->states[i],
+                                       &rec->allocated, err);
+    }
+    return status;
+}
+
+static nissl_status new_shared(recorder *rec, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    size_t workers = (size_t)plan->workers;
+    size_t input = (size_t)(plan->batch * plan->stimulus_size);
+    rec->inputs = nissl__alloc(workers, sizeof *rec->inputs);
+    rec->scratch = nissl__alloc(workers, sizeof *rec->scratch);
+    rec->worker_taken = nissl__alloc(workers, sizeof *rec->worker_taken);
+    rec->stages = nissl__alloc(rec->n_subjects * plan->n_sites, sizeof *rec->stages);
+    rec->ready = nissl__alloc((size_t)rec->n_slots, sizeof *rec->ready);
+    rec->left = nissl__alloc((size_t)rec->n_slots, sizeof *rec->left);
+    if (!rec->inputs || !rec->scratch || !rec->worker_taken || !rec->stages || !rec->ready ||
+        !rec->left)
+        return NISSL__NO_MEMORY(err, rec->n_subjects * plan->n_sites * sizeof *rec->stages);
+    for (int64_t i = 0; i < rec->n_slots; i++)
+        rec->ready[i] = -1;
+    for (size_t w = 0; w < workers; w++) {
+        rec->inputs[w] = take(rec, input, sizeof(float));
+        rec->scratch[w] = take(rec, (size_t)plan->max_units, sizeof(double));
+        if (!rec->inputs[w] || !rec->scratch[w])
+            return NISSL__NO_MEMORY(err, input * sizeof(float));
+    }
+    return NISSL_OK;
+}
+
+/* Runs and values are given back before results are made. */
+static void free_buffers(recorder *rec, subject *of)
+{
+    for (int w = 0; of->runs && w < rec->plan->workers; w++)
+        nissl_run_free(of->runs[w]);
+    for (int64_t i = 0; of->slots && i < rec->n_slots; i++) {
+        nissl__free(of->slots[i].value);
+        nissl__free(of->slots[i].active);
+    }
+    nissl__free(of->runs);
+    nissl__free(of->slots);
+    nissl__free(of->site_of);
+    nissl_program_free(of->compiled);
+    of->runs = NULL;
+    of->slots = NULL;
+    of->site_of = NULL;
+    of->compiled = NULL;
+    of->program = NULL;
+}
+
+static void free_recorder(recorder *rec)
+{
+    const nissl_plan *plan = rec->plan;
+    for (size_t s = 0; rec->subjects && s < rec->n_subjects; s++) {
+        subject *of = &rec->subjects[s];
+        free_buffers(rec, of);
+        for (size_t i = 0; of->states && i < plan->n_sites * plan->n_reducers; i++)
+            nissl__states_free(&of->states[i]);
+        nissl__free(of->states);
+        nissl__store_free(of->store);
+        nissl__free(of->provenance);
+    }
+    for (int w = 0; w < plan->workers; w++) {
+        if (rec->inputs)
+            nissl__free(rec->inputs[w]);
+        if (rec->scratch)
+            nissl__free(rec->scratch[w]);
+    }
+    nissl__free(rec->subjects);
+    nissl__free(rec->inputs);
+    nissl__free(rec->scratch);
+    nissl__free(rec->worker_taken);
+    nissl__free(rec->stages);
+    nissl__free(rec->ready);
+    nissl__free(rec->left);
+    pthread_cond_destroy(&rec->freed);
+    pthread_mutex_destroy(&rec->lock);
+}
+
+/* Where an array that a reducer emits belongs. */
+typedef struct emission {
+    nissl__store *store;
+    size_t site;
+    const char *reducer;
+} emission;
+
+static nissl_status emit(void *user, const char *name, const char *unit, const char *description,
+                         const nissl_array *array, nissl_error *err)
+{
+    const emission *e = user;
+    char *full = nissl__format("%s/%s", e->reducer, name);
+    nissl_status status =
+        full ? nissl__store_array(e->store, e->site, full, unit, description, array, err)
+             : NISSL__NO_MEMORY(err, strlen(name));
+    nissl__free(full);
+    return status;
+}
+
+static nissl_status write_results(recorder *rec, subject *of, nissl_error *err)
+{
+    const nissl_plan *plan = rec->plan;
+    nissl_status status = nissl__store_reopen(of->store, err);
+    for (size_t r = 0; r < plan->n_reducers; r++)
+        for (size_t i = 0; i < plan->n_sites && status == NISSL_OK; i++) {
+            nissl__states *states = &of->states[i * plan->n_reducers + r];
+            emission e = {of->store, i, plan->reducers[r]->name};
+            if (!states->reducer)
+                continue;
+            status =
+                states->reducer->finish(nissl__states_finish(states), states->site, emit, &e, err);
+            nissl__states_free(states);
+        }
+    return status == NISSL_OK ? nissl__store_close(of->store, err) : status;
+}
+
+static nissl_status open_store(nissl_context *ctx, recorder *rec, subject *of,
+                               const nissl_subject *given, uint64_t stimuli_hash,
+                               const nissl_record_options *opt, const char *started,
+                               nissl_error *err)
+{
+    nissl__store_info info = {.role = given->role ? given->role : "network",
+                              .model = nissl_network_path(given->network),
+                              .source = nissl_stimuli_source(rec->plan->stimuli),
+                              .command = opt->command,
+                              .started = started};
+    nissl_status status = nissl__provenance(ctx, rec->plan, given, stimuli_hash, opt->command,
+                                            started, &info.identity, &of->provenance, err);
+    info.provenance = of->provenance;
+    return status == NISSL_OK
+               ? nissl__store_create(rec->plan, given->path, opt->overwrite, &info, &of->store, err)
+               : status;
+}
+
+static nissl_status check_arguments(const nissl_plan *plan, const nissl_stimuli *stimuli,
+                                    const nissl_subject *subjects, size_t n_subjects,
+                                    nissl_error *err)
+{
+    if (n_subjects < 1)
+        return NISSL__FAIL(err, NISSL_ERR_ARGUMENT, "no network to record");
+    if (stimuli != plan->stimuli)
+        return NISSL__FAIL(err, NISSL_ERR_ARGUMENT,
+                           "the plan was made for the stimuli %s, not for %s",
+                           nissl_stimuli_source(plan->stimuli), nissl_stimuli_source(stimuli));
+    for (size_t i = 0; i < n_subjects; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(subjects[i].path, subjects[k].path) == 0)
+                return NISSL__FAIL(err, NISSL_ERR_ARGUMENT, "two recordings are to be %s",
+                                   subjects[i].path);
+    return NISSL_OK;
+}
+
+nissl_status nissl__record(nissl_context *ctx, const nissl_plan *plan, const nissl_stimuli *stimuli,
+                           const nissl_subject *subjects, size_t n_subjects,
+                           const nissl_record_options *opt, uint64_t *allocated, nissl_error *err)
+{
+    nissl_record_options options = opt ? *opt : (nissl_record_options){0};
+    recorder rec = {.ctx = ctx, .plan = plan, .n_subjects = n_subjects};
+    uint64_t stimuli_hash = 0;
+    char started[40];
+    time_t now = time(NULL);
+    struct tm utc;
+    nissl_status status = check_arguments(plan, stimuli, subjects, n_subjects, err);
+    if (status != NISSL_OK)
+        return status;
+    gmtime_r(&now, &utc);
+    strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%S+00:00", &utc);
+    pthread_mutex_init(&rec.lock, NULL);
+    pthread_cond_init(&rec.freed, NULL);
+    rec.kernels = nissl__summary_kernels_of(nissl__summary_isa());
+    rec.n_slots = nissl__plan_slots(plan);
+    rec.subjects = nissl__alloc(n_subjects, sizeof *rec.subjects);
+    status = rec.subjects ? new_shared(&rec, err)
+                          : NISSL__NO_MEMORY(err, n_subjects * sizeof *rec.subjects);
+    if (status == NISSL_OK)
+        status = nissl_stimuli_hash(ctx, stimuli, &stimuli_hash, err);
+    for (size_t s = 0; s < n_subjects && status == NISSL_OK; s++) {
+        status = open_store(ctx, &rec, &rec.subjects[s], &subjects[s], stimuli_hash, &options,
+                            started, err);
+        if (status == NISSL_OK)
+            status = compile_subject(ctx, &rec, &rec.subjects[s], subjects[s].network, err);
+        if (status == NISSL_OK)
+            status = new_buffers(&rec, &rec.subjects[s], err);
+    }
+    if (status != NISSL_OK)
+        goto done;
+    nissl__progress_begin(&rec.progress, ctx, "recording", "stimuli", (uint64_t)plan->n_stimuli);
+    status = nissl__parallel(ctx, plan->n_batches, record_batch, &rec, err);
+    nissl__progress_end(&rec.progress);
+    if (status == NISSL_OK && rec.done != plan->n_batches)
+        status = NISSL__FAIL(err, NISSL_ERR_INTERNAL, "%lld of %lld micro-batches were reduced",
+                             (long long)rec.done, (long long)plan->n_batches);
+    for (size_t s = 0; s < n_subjects; s++)
+        free_buffers(&rec, &rec.subjects[s]);
+    for (size_t s = 0; s < n_subjects && status == NISSL_OK; s++)
+        status = write_results(&rec, &rec.subjects[s], err);
+    for (size_t s = 0; s < n_subjects && status == NISSL_OK; s++)
+        status = nissl__store_publish(rec.subjects[s].store, err);
+    if (status == NISSL_OK && allocated)
+        *allocated = rec.allocated;
+
+done:
+    free_recorder(&rec);
+    return status;
+}
+
+nissl_status nissl_record(nissl_context *ctx, const nissl_plan *plan, const nissl_stimuli *stimuli,
+                          const nissl_subject *subjects, size_t n_subjects,
+                          const nissl_record_options *opt, nissl_error *err)
+{
+    return nissl__record(ctx, plan, stimuli, subjects, n_subjects, opt, NULL, err);
+}
