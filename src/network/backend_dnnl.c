@@ -367,7 +367,7 @@ nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
                                 const nissl__matmul_spec *spec, nissl_error *err)
 {
     primitive_state *state = NULL;
-    dnnl_memory_desc_t a, b, plain, out, bias;
+    dnnl_memory_desc_t a, b, plain = {0}, out, bias;
     dnnl_matmul_desc_t op;
     dnnl_dims_t bias_dims = {0}, bias_strides = {0};
     bool good = false;
