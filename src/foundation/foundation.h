@@ -116,6 +116,8 @@ uint64_t nissl__hash_end(const nissl__hash *hash);
 /* The shortest text that reads back equal, "." in any locale; "nan", "inf", "-inf". Returns text.
  */
 const char *nissl__number_text(double value, char text[NISSL__NUMBER_SIZE]);
+/* Reads a text that is one number and nothing else but white space, "." in any locale. */
+bool nissl__number_read(const char *text, double *out);
 float nissl__half_to_float(uint16_t half);
 uint16_t nissl__float_to_half(float value); /* round to nearest even */
 float nissl__bfloat_to_float(uint16_t bfloat);

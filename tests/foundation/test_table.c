@@ -1,5 +1,3 @@
-#include <locale.h>
-
 #include <jansson.h>
 
 #include "../check.h"
@@ -197,59 +195,6 @@ static void an_empty_table_is_written(void **state)
     nissl_table_free(&table);
 }
 
-static void check_number(double value, const char *expected)
-{
-    char text[NISSL__NUMBER_SIZE];
-    assert_string_equal(nissl__number_text(value, text), expected);
-}
-
-static void numbers_are_the_shortest_that_read_back(void **state)
-{
-    char text[NISSL__NUMBER_SIZE], shorter[400];
-    check_number(0, "0");
-    check_number(-0.0, "-0");
-    check_number(1, "1");
-    check_number(0.1, "0.1");
-    check_number(0.1 + 0.2, "0.30000000000000004");
-    check_number(100, "100");
-    check_number(2.5e-7, "2.5e-07");
-    check_number(5e-324, "5e-324");
-    check_number(1.7976931348623157e308, "1.7976931348623157e+308");
-    check_number((double)NAN, "nan");
-    check_number(-(double)INFINITY, "-inf");
-    for (uint64_t i = 0; i < 20000; i++) {
-        uint64_t bits = nissl__random_bits(1, 1, i);
-        double value;
-        memcpy(&value, &bits, sizeof value);
-        if (i % 2)
-            value = (double)(float)nissl__random_uniform(1, 2, i);
-        if (!isfinite(value))
-            continue;
-        nissl__number_text(value, text);
-        assert_true(strtod(text, NULL) == value);
-        /* One digit less does not do. */
-        int digits = 0;
-        for (const char *p = text; *p && *p != 'e'; p++)
-            digits += *p >= '0' && *p <= '9' && (digits || *p != '0');
-        if (digits > 1 && strchr(text, '.')) {
-            snprintf(shorter, sizeof shorter, "%.*g", digits - 1, value);
-            assert_true(strtod(shorter, NULL) != value);
-        }
-    }
-}
-
-static void numbers_keep_their_point_in_any_locale(void **state)
-{
-    static const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE"};
-    const char *set = NULL;
-    for (size_t i = 0; i < sizeof with_comma / sizeof *with_comma && !set; i++)
-        set = setlocale(LC_NUMERIC, with_comma[i]);
-    if (!set)
-        skip();
-    check_number(0.5, "0.5");
-    setlocale(LC_NUMERIC, "C");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,8 +204,6 @@ int main(void)
         cmocka_unit_test(csv_quotes_what_needs_it),
         cmocka_unit_test(json_reads_back),
         cmocka_unit_test(an_empty_table_is_written),
-        cmocka_unit_test(numbers_are_the_shortest_that_read_back),
-        cmocka_unit_test(numbers_keep_their_point_in_any_locale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
