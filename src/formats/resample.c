@@ -23,7 +23,8 @@ static double hamming(double x)
     if (x >= 1.0)
         return 0.0;
     x *= M_PI;
-    return sin(x) / x * (0.54 + 0.46 * cos(x));
+    return sin(x) / x *
+           (0.54f + 0.46f * cos(x)); /* single-precision constants, as in the library */
 }
 
 /* Keys 1981 with a = -1/2. */
@@ -219,13 +220,47 @@ static nissl_status nearest(const uint8_t *from, int64_t height, int64_t width, 
     return NISSL_OK;
 }
 
+/* An image between the passes, within the budget. */
+static nissl_status new_rows(int64_t n_rows, int64_t row_bytes, uint64_t budget, uint8_t **out,
+                             nissl_error *err)
+{
+    int64_t bytes;
+    if (!nissl__mul(n_rows, row_bytes, &bytes) || (uint64_t)bytes > budget)
+        return NISSL__FAIL(err, NISSL_ERR_LIMIT,
+                           "resampling needs %lld rows of %lld bytes, the budget is %llu bytes",
+                           (long long)n_rows, (long long)row_bytes, (unsigned long long)budget);
+    *out = nissl__alloc((size_t)bytes, 1);
+    return *out ? NISSL_OK : NISSL__NO_MEMORY(err, (size_t)bytes);
+}
+
+/* Rows first .. last - 1 of an image to rows of t's width. */
+static void pass_across(const uint8_t *from, int64_t width, int channels, int64_t first,
+                        int64_t last, const taps *t, int64_t to_width, uint8_t *to)
+{
+    for (int64_t y = first; y < last; y++)
+        resample_row(from + y * width * channels, channels, t, to_width,
+                     to + (y - first) * to_width * channels);
+}
+
+/* Columns of an image whose rows begin with first_row. */
+static nissl_status pass_down(const uint8_t *rows, int64_t first_row, int64_t row_bytes,
+                              const taps *t, int64_t to_height, uint8_t *to, nissl_error *err)
+{
+    int32_t *sum = nissl__alloc((size_t)row_bytes, sizeof *sum);
+    if (!sum)
+        return NISSL__NO_MEMORY(err, (size_t)row_bytes * sizeof *sum);
+    for (int64_t y = 0; y < to_height; y++)
+        resample_column(rows, first_row, row_bytes, t, y, sum, to + y * row_bytes);
+    nissl__free(sum);
+    return NISSL_OK;
+}
+
 nissl_status nissl__resample(const uint8_t *from, int64_t height, int64_t width, int channels,
                              nissl__filter filter, uint64_t budget, uint8_t *to, int64_t to_height,
                              int64_t to_width, nissl_error *err)
 {
     taps across = {0}, down = {0};
     uint8_t *between = NULL;
-    int32_t *sum = NULL;
     nissl_status status = NISSL_OK;
     if (NISSL__MIN(NISSL__MIN(height, width), NISSL__MIN(to_height, to_width)) < 1 ||
         NISSL__MAX(NISSL__MAX(height, width), NISSL__MAX(to_height, to_width)) > MAX_SIDE)
@@ -241,53 +276,29 @@ nissl_status nissl__resample(const uint8_t *from, int64_t height, int64_t width,
     }
     if (filter == NISSL__FILTER_NEAREST)
         return nearest(from, height, width, channels, to, to_height, to_width, err);
-    int64_t row_bytes = to_width * channels, first_row = 0;
-    if (height != to_height) {
-        if ((status = taps_new(height, to_height, filter, budget, &down, err)) != NISSL_OK)
-            goto done;
-        sum = nissl__alloc((size_t)row_bytes, sizeof *sum);
-        if (!sum) {
-            status = NISSL__NO_MEMORY(err, (size_t)row_bytes * sizeof *sum);
-            goto done;
-        }
+    bool vertical_first = height > to_height && height - to_height > (width - to_width) * 2;
+    if ((height != to_height &&
+         (status = taps_new(height, to_height, filter, budget, &down, err)) != NISSL_OK) ||
+        (width != to_width &&
+         (status = taps_new(width, to_width, filter, budget, &across, err)) != NISSL_OK))
+        goto done;
+    if (width == to_width) {
+        status = pass_down(from, 0, width * channels, &down, to_height, to, err);
+    } else if (height == to_height) {
+        pass_across(from, width, channels, 0, height, &across, to_width, to);
+    } else if (vertical_first) {
+        if ((status = new_rows(to_height, width * channels, budget, &between, err)) == NISSL_OK &&
+            (status = pass_down(from, 0, width * channels, &down, to_height, between, err)) ==
+                NISSL_OK)
+            pass_across(between, width, channels, 0, to_height, &across, to_width, to);
+    } else if ((status = new_rows(down.to - down.from, to_width * channels, budget, &between,
+                                  err)) == NISSL_OK) {
+        pass_across(from, width, channels, down.from, down.to, &across, to_width, between);
+        status = pass_down(between, down.from, to_width * channels, &down, to_height, to, err);
     }
-    const uint8_t *rows = from;
-    if (width != to_width) {
-        int64_t last_row = height;
-        uint8_t *target = to;
-        if ((status = taps_new(width, to_width, filter, budget, &across, err)) != NISSL_OK)
-            goto done;
-        if (height != to_height) {
-            first_row = down.from;
-            last_row = down.to;
-            int64_t bytes;
-            if (!nissl__mul(last_row - first_row, row_bytes, &bytes) || (uint64_t)bytes > budget) {
-                status = NISSL__FAIL(
-                    err, NISSL_ERR_LIMIT,
-                    "resampling needs %lld rows of %lld bytes, the budget is %llu bytes",
-                    (long long)(last_row - first_row), (long long)row_bytes,
-                    (unsigned long long)budget);
-                goto done;
-            }
-            between = nissl__alloc((size_t)bytes, 1);
-            if (!between) {
-                status = NISSL__NO_MEMORY(err, (size_t)bytes);
-                goto done;
-            }
-            target = between;
-        }
-        for (int64_t y = first_row; y < last_row; y++)
-            resample_row(from + y * width * channels, channels, &across, to_width,
-                         target + (y - first_row) * row_bytes);
-        rows = between;
-    }
-    if (height != to_height)
-        for (int64_t y = 0; y < to_height; y++)
-            resample_column(rows, first_row, row_bytes, &down, y, sum, to + y * row_bytes);
 done:
     taps_free(&across);
     taps_free(&down);
     nissl__free(between);
-    nissl__free(sum);
     return status;
 }

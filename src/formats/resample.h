@@ -1,10 +1,11 @@
 /*
- * Resampling of 8-bit images by the rule of the Python imaging library, bit for bit.
+ * Resampling of 8-bit images by the rule of the Python imaging library (Pillow 13), bit for bit.
  *
- * Separable: the horizontal pass comes first and is rounded to 8 bits, then the vertical. A
+ * Separable, each pass rounded to 8 bits: the horizontal pass comes first, except where height
+ * shrinks by more than twice the pixels that width does. (Before Pillow 13 the horizontal pass was
+ * always first; the two differ by one grey level in a part of the pixels of tall images.) A
  * filter's support is scaled by the reduction factor, so that reducing averages; coefficients are
- * normalised in double precision, then rounded to 22 fractional bits. Oracle: oracles/resample.py
- * (Pillow).
+ * normalised in double precision, then rounded to 22 fractional bits. Oracle: oracles/images.py.
  */
 #ifndef NISSL__FORMATS_RESAMPLE_H
 #define NISSL__FORMATS_RESAMPLE_H

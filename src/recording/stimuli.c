@@ -79,8 +79,7 @@ static nissl_status open_source(const nissl__source_request *request, nissl__sou
             err, NISSL_ERR_IO, "%s: %s%s", request->path, strerror(errno),
             strchr(request->path, '/') ? "" : " (generators are gratings, noise and shapes)");
     if (S_ISDIR(info.st_mode))
-        return NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED, "%s: image files are not supported",
-                           request->path);
+        return nissl__source_folder(request, out, err);
     if (!S_ISREG(info.st_mode))
         return NISSL__FAIL(err, NISSL_ERR_IO, "%s: neither a file nor a folder", request->path);
     FILE *file = fopen(request->path, "rbe");
@@ -92,8 +91,7 @@ static nissl_status open_source(const nissl__source_request *request, nissl__sou
     if (n_head >= 6 && memcmp(head, "\x93NUMPY", 6) == 0)
         return nissl__source_npy(request, out, err);
     if (n_head >= 3 && (memcmp(head, "\xff\xd8\xff", 3) == 0 || memcmp(head, "\x89PN", 3) == 0))
-        return NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED, "%s: image files are not supported",
-                           request->path);
+        return nissl__source_folder(request, out, err);
     if (ends_with(request->path, ".bin"))
         return nissl__source_cifar(request, out, err);
     if (nissl__idx_named(request->path) ||
