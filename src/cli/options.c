@@ -98,8 +98,8 @@ const cli_option cli_plan_options[] = {
      .type = CLI_TEXT,
      .offset = AT(sites),
      .argument = "GLOBS",
-     .help = "sites to record: names or globs, comma-separated, e.g. 'conv*,fire?/concat_1' "
-             "[all]"},
+     .help = "sites to record: names or globs, comma-separated, ! excludes, e.g. "
+             "'conv*,!conv10*' [all]"},
     {.name = "reduce",
      .type = CLI_TEXT,
      .offset = AT(reduce),

@@ -13,26 +13,34 @@ typedef struct place {
     int64_t index;
 } place;
 
+static int weakest_first(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    if (x->value != y->value)
+        return x->value < y->value ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
 static int strongest_first(const void *a, const void *b)
 {
     const place *x = a, *y = b;
-    if (isnan(x->value) != isnan(y->value))
-        return isnan(x->value) ? 1 : -1;
-    if (x->value != y->value && !isnan(x->value))
-        return x->value > y->value ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+    return x->value != y->value ? weakest_first(b, a) : weakest_first(a, b);
 }
 
 static nissl_status sort(cli_sheet *s, nissl_error *err)
 {
-    place *places = malloc((size_t)s->n * sizeof *places);
+    place *places = malloc((size_t)(s->n ? s->n : 1) * sizeof *places);
     if (!places)
         return cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < s->n; i++)
-        places[i] = (place){s->value[i], i};
-    qsort(places, (size_t)s->n, sizeof *places, strongest_first);
-    for (int64_t i = 0; i < s->n; i++)
-        s->order[i] = places[i].index;
+        if (!isnan(s->value[i]))
+            places[s->n_ordered++] = (place){s->value[i], i};
+    qsort(places, (size_t)s->n_ordered, sizeof *places, strongest_first);
+    for (int64_t i = 0; i < s->n_ordered; i++)
+        s->strongest[i] = places[i].index;
+    qsort(places, (size_t)s->n_ordered, sizeof *places, weakest_first);
+    for (int64_t i = 0; i < s->n_ordered; i++)
+        s->weakest[i] = places[i].index;
     free(places);
     return NISSL_OK;
 }
@@ -99,8 +107,9 @@ nissl_status cli_sheet_make(cli_app *app, const nissl_recording *recording, size
                    .n = nissl_recording_n_stimuli(recording)};
     nissl_status status;
     s.value = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.value);
-    s.order = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.order);
-    if (!s.value || !s.order)
+    s.strongest = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.strongest);
+    s.weakest = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.weakest);
+    if (!s.value || !s.strongest || !s.weakest)
         status = cli_fail(&app->err, NISSL_ERR_MEMORY, "out of memory");
     else
         status = nissl_recording_responses(recording, site_index, unit, 1, s.value, &app->err);
@@ -124,6 +133,7 @@ void cli_sheet_free(cli_sheet *sheet)
     free(sheet->factor);
     free(sheet->tuning);
     free(sheet->value);
-    free(sheet->order);
+    free(sheet->strongest);
+    free(sheet->weakest);
     *sheet = (cli_sheet){0};
 }

@@ -14,7 +14,9 @@ typedef struct cli_sheet {
     int64_t unit;
     int64_t n;                  /* stimuli */
     float *value;               /* [n] */
-    int64_t *order;             /* [n] stimuli from strongest to weakest, ties by index, NaN last */
+    int64_t *strongest;         /* [n_ordered] stimuli, equals by index */
+    int64_t *weakest;           /* [n_ordered] stimuli, equals by index */
+    int64_t n_ordered;          /* values that are not NaN */
     int64_t n_finite, n_active; /* finite values; values above 0 */
     double mean, sd, low, high;
     int64_t count[CLI_SHEET_BINS]; /* stimuli per bin of equal width from low to high */

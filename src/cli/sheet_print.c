@@ -153,20 +153,14 @@ static void tuning(const nissl_factor *factor, const nissl_tuning *t, bool ascii
 
 static int64_t exemplars_of(const cli_sheet *s, int n_exemplars)
 {
-    return s->n_finite < n_exemplars ? s->n_finite : n_exemplars;
-}
-
-/* The k-th strongest or weakest stimulus. Of the weakest, equals come by index as well. */
-static int64_t exemplar(const cli_sheet *s, bool strongest, int64_t k)
-{
-    return strongest ? s->order[k] : s->order[s->n_finite - 1 - k];
+    return s->n_ordered < n_exemplars ? s->n_ordered : n_exemplars;
 }
 
 static void exemplars(const cli_sheet *s, bool strongest, int n_exemplars)
 {
     printf("\n%s\n", strongest ? "strongest" : "weakest");
     for (int64_t k = 0; k < exemplars_of(s, n_exemplars); k++) {
-        int64_t i = exemplar(s, strongest, k);
+        int64_t i = strongest ? s->strongest[k] : s->weakest[k];
         char text[32];
         printf("  %-12s", cli_text_real(s->value[i], text, sizeof text));
         name_in(nissl_recording_stimulus_id(s->recording, i), MOST_LABEL);
@@ -209,7 +203,7 @@ static json_t *exemplars_json(const cli_sheet *s, bool strongest, int n_exemplar
 {
     json_t *list = json_array();
     for (int64_t k = 0; k < exemplars_of(s, n_exemplars); k++) {
-        int64_t i = exemplar(s, strongest, k);
+        int64_t i = strongest ? s->strongest[k] : s->weakest[k];
         json_array_append_new(list, json_pack("{s:I, s:s, s:o}", "index", (json_int_t)i, "stimulus",
                                               nissl_recording_stimulus_id(s->recording, i), "value",
                                               cli_real_json(s->value[i])));

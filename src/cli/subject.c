@@ -133,19 +133,24 @@ bool cli_is_recording(const char *path)
 bool cli_glob_match(const char *globs, const char *name)
 {
     char glob[512];
-    if (!globs)
-        return true;
-    for (const char *c = globs; *c; c += *c == ',') {
+    bool any_positive = false, matched = false;
+    for (const char *c = globs; c && *c; c += *c == ',') {
         size_t n = strcspn(c, ",");
-        if (n > 0 && n < sizeof glob) {
-            memcpy(glob, c, n);
-            glob[n] = '\0';
-            if (strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0)
-                return true;
-        }
+        bool excludes = *c == '!';
+        const char *begin = c + excludes;
+        size_t length = n - excludes;
         c += n;
+        if (length == 0 || length >= sizeof glob)
+            continue;
+        memcpy(glob, begin, length);
+        glob[length] = '\0';
+        bool same = strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0;
+        if (same && excludes)
+            return false;
+        any_positive |= !excludes;
+        matched |= same;
     }
-    return false;
+    return matched || !any_positive;
 }
 
 /* ---- what a plan costs ---- */

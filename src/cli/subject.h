@@ -38,7 +38,8 @@ bool cli_is_recording(const char *path);
 /* "units of 12 sites, 500 stimuli ..." for --dry-run: facts, then sites by reducers. */
 nissl_status cli_print_plan(cli_app *app, const cli_subject *subject, int n_subjects);
 
-/* Whether a name matches one of comma-separated globs; NULL matches all. */
+/* Whether a name matches one of comma-separated globs and none that begins with "!"; without any
+ * but those, all names match. As in a plan. */
 bool cli_glob_match(const char *globs, const char *name);
 
 #endif
