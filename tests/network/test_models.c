@@ -105,6 +105,7 @@ static float *run_model(nissl_context *ctx, const nissl_network *network,
     int64_t wanted = nissl_program_find_site(program, name);
     assert_true(wanted >= 0);
     float *result = local.values[wanted];
+    nissl_run_free(run); /* before its program */
     if (s) {
         *s = local;
     } else {
@@ -114,7 +115,6 @@ static float *run_model(nissl_context *ctx, const nissl_network *network,
         free(local.values);
         nissl_program_free(program);
     }
-    nissl_run_free(run);
     return result;
 }
 
