@@ -1,6 +1,4 @@
 /* Reading CSV. */
-#include <locale.h>
-
 #include "formats/csv.h"
 #include "formats/file.h"
 
@@ -228,17 +226,6 @@ bool nissl__csv_has_header(const nissl__csv *csv)
     return true;
 }
 
-/* strtod of text that is known to be a plain decimal number, in the C locale. */
-static bool slow_number(const char *text, double *out)
-{
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!c)
-        return false;
-    *out = strtod_l(text, NULL, c);
-    freelocale(c);
-    return isfinite(*out);
-}
-
 bool nissl__parse_number(const char *text, double *out)
 {
     /* Powers of ten that a double holds exactly: with a mantissa below 2^53 the quotient or product
@@ -291,7 +278,7 @@ bool nissl__parse_number(const char *text, double *out)
         return false;
     exponent -= scale;
     if (!exact || exponent < -22 || exponent > 22)
-        return slow_number(start, out);
+        return nissl__number_read(start, out) && isfinite(*out);
     double value = (double)mantissa;
     value = exponent < 0 ? value / tens[-exponent] : value * tens[exponent];
     *out = negative ? -value : value;

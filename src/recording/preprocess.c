@@ -306,6 +306,7 @@ nissl_status nissl__preprocess_parse(const char *label, const char *text, size_t
         status =
             NISSL__FAIL(err, NISSL_ERR_FORMAT, "%s: preprocessing must be a JSON object", label);
     } else if (json_is_array(json_object_get(root, "steps"))) {
+        preprocess.prose = true;
         status = read_steps(&r, root, err);
     } else {
         json_object_foreach(root, key, value)

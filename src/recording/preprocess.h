@@ -57,6 +57,7 @@ typedef struct nissl__preprocess {
     int64_t n_mean, n_std; /* 0, 1, or one per channel or feature */
     float *mean, *std;
     nissl__layout layout;
+    bool prose; /* read from the form with steps in prose */
 } nissl__preprocess;
 
 /* Reads JSON text. label stands for its file in messages. An unknown key is NISSL_ERR_ARGUMENT

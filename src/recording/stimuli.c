@@ -174,6 +174,9 @@ static nissl_status open_part(nissl_context *ctx, const char *path,
     if ((status = open_source(&request, &out->source, err)) != NISSL_OK ||
         (status = read_preprocess(opt->preprocess, path, &preprocess, &found, err)) != NISSL_OK)
         return status;
+    /* Steps in prose that lie beside an array tell how it was made, not what is left to do. */
+    if (!opt->preprocess && preprocess.prose && !out->source.form.image)
+        found = false;
     status = nissl__pipeline_new(path, &out->source.form, out->source.sizes, out->source.n,
                                  found ? &preprocess : NULL, opt->input_shape, request.budget,
                                  &out->pipeline, &bad_item, err);
