@@ -1,7 +1,6 @@
 /*
  * The summary kernels, written once with vector extensions and included by summary.c for each
- * instruction set with TARGET (a function attribute), NAME(x) and WIDEST (floats in a vector)
- * defined.
+ * instruction set with TARGET (a function attribute) and NAME(x) defined.
  */
 
 /* One block of up to 64 positions for WIDTH adjacent units: lane sums in t0 .. t7. */
@@ -56,29 +55,38 @@
         }                                                                                          \
     }
 
-TARGET static void NAME(mean_block)(const float *block, int64_t n_units, int64_t n, int64_t stride,
-                                    double *sum, uint32_t *active)
+TARGET static void NAME(mean_units)(const float *x, int64_t n_units, int64_t n_positions,
+                                    int64_t stride, double *sum, float *value, uint32_t *active)
 {
-    int64_t u = 0;
+    for (int64_t u = 0; u < n_units; u++)
+        sum[u] = 0;
+    if (active)
+        memset(active, 0, (size_t)n_units * sizeof *active);
+    for (int64_t first = 0; first < n_positions; first += 64) {
+        const float *block = x + first * stride;
+        int64_t n = NISSL__MIN(64, n_positions - first), u = 0;
 #if WIDEST >= 16
-    MEAN_UNITS(float_16, int_16, double_16, 16)
+        MEAN_UNITS(float_16, int_16, double_16, 16)
 #endif
 #if WIDEST >= 8
-    MEAN_UNITS(float_8, int_8, double_8, 8)
+        MEAN_UNITS(float_8, int_8, double_8, 8)
 #endif
-    MEAN_UNITS(float_4, int_4, double_4, 4)
-    for (; u < n_units; u++) {
-        float t[8] = {0};
-        uint32_t count = 0;
-        for (int64_t i = 0; i < n; i++) {
-            float v = block[i * stride + u];
-            t[i % 8] += v;
-            count += v > 0;
+        MEAN_UNITS(float_4, int_4, double_4, 4)
+        for (; u < n_units; u++) {
+            float t[8] = {0};
+            uint32_t count = 0;
+            for (int64_t i = 0; i < n; i++) {
+                float v = block[i * stride + u];
+                t[i % 8] += v;
+                count += v > 0;
+            }
+            sum[u] += (double)(((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7])));
+            if (active)
+                active[u] += count;
         }
-        sum[u] += (double)(((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7])));
-        if (active)
-            active[u] += count;
     }
+    for (int64_t u = 0; u < n_units; u++)
+        value[u] = plain((float)(sum[u] / (double)n_positions));
 }
 
 /* x > m or x is NaN: take x. */
@@ -94,24 +102,20 @@ TARGET static void NAME(mean_block)(const float *block, int64_t n_units, int64_t
         const V zero_ = {0};                                                                       \
         V m_, x_;                                                                                  \
         I c_ = {0};                                                                                \
-        const float *p_ = block + u;                                                               \
-        memcpy(&m_, value + u, sizeof m_);                                                         \
-        for (int64_t i = 0; i < n; i++, p_ += stride) {                                            \
+        const float *p_ = x + u;                                                                   \
+        memcpy(&m_, p_, sizeof m_);                                                                \
+        for (int64_t i = 0; i < n_positions; i++, p_ += stride) {                                  \
             memcpy(&x_, p_, sizeof x_);                                                            \
             TAKE_MAX(m_, x_, I);                                                                   \
             c_ -= (I)(x_ > zero_);                                                                 \
         }                                                                                          \
         memcpy(value + u, &m_, sizeof m_);                                                         \
-        if (active) {                                                                              \
-            I a_;                                                                                  \
-            memcpy(&a_, active + u, sizeof a_);                                                    \
-            a_ += c_;                                                                              \
-            memcpy(active + u, &a_, sizeof a_);                                                    \
-        }                                                                                          \
+        if (active)                                                                                \
+            memcpy(active + u, &c_, sizeof c_);                                                    \
     }
 
-TARGET static void NAME(max_block)(const float *block, int64_t n_units, int64_t n, int64_t stride,
-                                   float *value, uint32_t *active)
+TARGET static void NAME(max_units)(const float *x, int64_t n_units, int64_t n_positions,
+                                   int64_t stride, float *value, uint32_t *active)
 {
     int64_t u = 0;
 #if WIDEST >= 16
@@ -122,17 +126,19 @@ TARGET static void NAME(max_block)(const float *block, int64_t n_units, int64_t 
 #endif
     MAX_UNITS(float_4, int_4, 4)
     for (; u < n_units; u++) {
-        float m = value[u];
+        float m = x[u];
         uint32_t count = 0;
-        for (int64_t i = 0; i < n; i++) {
-            float v = block[i * stride + u];
+        for (int64_t i = 0; i < n_positions; i++) {
+            float v = x[i * stride + u];
             m = v > m || v != v ? v : m;
             count += v > 0;
         }
         value[u] = m;
         if (active)
-            active[u] += count;
+            active[u] = count;
     }
+    for (u = 0; u < n_units; u++)
+        value[u] = plain(value[u]);
 }
 
 TARGET static void NAME(mean_positions)(const float *x, int64_t n_units, int64_t n_positions,
@@ -204,7 +210,7 @@ TARGET static void NAME(max_positions)(const float *x, int64_t n_units, int64_t 
     }
 }
 
-static const nissl__summary_kernels NAME(kernels) = {NAME(mean_block), NAME(max_block),
+static const nissl__summary_kernels NAME(kernels) = {NAME(mean_units), NAME(max_units),
                                                      NAME(mean_positions), NAME(max_positions)};
 
 #undef LANE
