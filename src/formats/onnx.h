@@ -69,12 +69,14 @@ typedef struct nissl__onnx_node {
 /* A graph input, output or annotated value. */
 typedef struct nissl__onnx_value {
     const char *name;
-    bool has_type; /* false: nothing is known but the name */
+    bool has_type; /* false: nothing is known but the name, and foreign_type */
     bool has_shape;
     nissl_type type;
     int rank;
     int64_t shape[NISSL_MAX_RANK];         /* -1: symbolic or unknown */
     const char *dim_names[NISSL_MAX_RANK]; /* NULL or the symbol: "batch" */
+    const void *foreign_type; /* TypeProto of strings, sequences and the like, to be written back */
+    size_t foreign_bytes;
 } nissl__onnx_value;
 
 struct nissl__onnx_graph {
@@ -137,7 +139,9 @@ const nissl__onnx_attribute *nissl__onnx_find_attribute(const nissl__onnx_node *
  * not at all (temporary file, fsync, rename). owner is ignored, and a NULL string is "". Written
  * are the opsets listed, or if there are none, opset for the default domain. NISSL_ERR_UNSUPPORTED
  * for an attribute of kind OTHER, NISSL_ERR_LIMIT past protobuf's 2^31 - 1 bytes,
- * NISSL_ERR_ARGUMENT for a tensor whose bytes do not agree with its shape. */
+ * NISSL_ERR_ARGUMENT for a tensor whose bytes do not agree with its shape. Of a file that was read,
+ * doc strings, metadata, denotations, quantisation annotations and training information are lost.
+ */
 nissl_status nissl__onnx_write(const nissl__onnx_model *model, const char *path, nissl_error *err);
 
 #endif

@@ -226,7 +226,8 @@ static nissl_status read_value(nissl__onnx_reader *r, nissl__wire wire, int dept
     TRY(read_type(r, inside, depth + 1, out));
     if (!out->has_type) { /* a shape without a type says nothing */
         const char *name = out->name;
-        *out = (nissl__onnx_value){.name = name};
+        *out = (nissl__onnx_value){
+            .name = name, .foreign_type = type.bytes, .foreign_bytes = type.size};
     }
     return NISSL_OK;
 }

@@ -158,6 +158,8 @@ static void emit_value(sink *s, const void *object)
     put_text(s, 1, value->name);
     if (value->has_type)
         put_message(s, 2, emit_type, value);
+    else if (value->foreign_bytes)
+        put_bytes(s, 2, value->foreign_type, value->foreign_bytes);
 }
 
 static void emit_graph(sink *s, const void *object);

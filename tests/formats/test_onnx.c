@@ -45,6 +45,9 @@ static void same_value(const nissl__onnx_value *a, const nissl__onnx_value *b)
     assert_int_equal(a->rank, b->rank);
     assert_memory_equal(a->shape, b->shape, sizeof a->shape);
     same_texts(NISSL_MAX_RANK, a->dim_names, b->dim_names);
+    assert_int_equal(a->foreign_bytes, b->foreign_bytes);
+    if (a->foreign_bytes)
+        assert_memory_equal(a->foreign_type, b->foreign_type, a->foreign_bytes);
 }
 
 static void same_graph(const nissl__onnx_graph *a, const nissl__onnx_graph *b);
@@ -267,6 +270,7 @@ static const nissl__onnx_value values[] = {
     {.name = "y", .has_type = true, .type = NISSL_BOOL},
     {.name = "z", .has_type = true, .has_shape = true, .type = NISSL_FLOAT64},
     {.name = "bare"},
+    {.name = "strings", .foreign_type = "\x0a\x02\x08\x08", .foreign_bytes = 4},
 };
 static const nissl__onnx_model everything = {.ir_version = 8,
                                              .opset = 17,
@@ -281,7 +285,7 @@ static const nissl__onnx_model everything = {.ir_version = 8,
                                                        .n_initializers = 4,
                                                        .n_inputs = 2,
                                                        .n_outputs = 1,
-                                                       .n_values = 4,
+                                                       .n_values = 5,
                                                        .nodes = nodes,
                                                        .initializers = tensors,
                                                        .inputs = values,
