@@ -40,15 +40,16 @@ typedef struct nissl_verification {
  * Runs the inputs of a reference folder and compares every tensor stored there.
  *
  * The folder holds reference_input.npy [n, ...] and reference_logits.npy, reference_output.npy or
- * both, or input.npy and output.npy. preprocess.json there may name the tensors ("logits_tensor",
- * "graph_output_tensor"); without it they are the network's first output. A subfolder
- * reference_sites or sites may hold more tensors, listed in its sites.json as {"sites": [{"tensor",
- * "file", "channels_kept"}]}, or simply one .npy per tensor, whose file name is the tensor's with
- * every character outside letters, digits, "_", "." and "-" replaced by "." and leading dots
- * dropped. In sites.json "equals_in_folded_file" may name the tensor that has the same value in a
- * file whose batch normalisations are folded into its convolutions; it is compared where "tensor"
- * is absent, and what is stored under its own name is left out. Fewer stimuli than
- * inputs may be stored: they are the first. A reference that is NaN agrees with NaN alone.
+ * both, or input.npy and output.npy
+ * (and output1.npy ... for further outputs). preprocess.json there may name the tensors
+ * ("logits_tensor", "graph_output_tensor"); without it they are the network's first output. A
+ * subfolder reference_sites or sites may hold more tensors, listed in its sites.json as {"sites":
+ * [{"tensor", "file", "channels_kept"}]}, or simply one .npy per tensor, whose file name is the
+ * tensor's with every character outside letters, digits, "_", "." and "-" replaced by "." and
+ * leading dots dropped. In sites.json "equals_in_folded_file" may name the tensor that has the same
+ * value in a file whose batch normalisations are folded into its convolutions; it is compared where
+ * "tensor" is absent, and what is stored under its own name is left out. Fewer stimuli than inputs
+ * may be stored: they are the first. A reference that is NaN agrees with NaN alone.
  *
  * @param network   one input.
  * @param directory the reference folder.

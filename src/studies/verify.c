@@ -33,7 +33,7 @@ typedef struct stored {
 typedef struct reference {
     nissl_context *ctx;
     const char *directory;
-    nissl_array input; /* float32 [n, ...] */
+    nissl_array input; /* [n, ...] in the type that the network wants */
     char *logits_tensor, *output_tensor;
     stored *tensors;
     size_t n_tensors;
@@ -66,8 +66,8 @@ static char *existing(const char *directory, const char *name)
     return path;
 }
 
-static nissl_status read_floats(nissl_context *ctx, const char *path, nissl_array *out,
-                                nissl_error *err)
+static nissl_status read_as(nissl_context *ctx, const char *path, nissl_type type, nissl_array *out,
+                            nissl_error *err)
 {
     nissl__npy npy = {0};
     nissl_array array = {0};
@@ -78,9 +78,12 @@ static nissl_status read_floats(nissl_context *ctx, const char *path, nissl_arra
         status = NISSL__FAIL(err, NISSL_ERR_SHAPE,
                              "%s: a stored tensor needs a first axis of at least 1 stimulus", path);
     if (status == NISSL_OK)
-        status = nissl_array_new(NISSL_FLOAT32, npy.view.rank, npy.view.shape, &array, err);
-    if (status == NISSL_OK)
-        status = nissl_view_copy(&npy.view, NISSL_FLOAT32, array.data, err);
+        status = nissl_array_new(type, npy.view.rank, npy.view.shape, &array, err);
+    if (status == NISSL_OK) {
+        status = nissl_view_copy(&npy.view, type, array.data, err);
+        if (status != NISSL_OK)
+            nissl__error_prefix(err, "%s", path);
+    }
     nissl__npy_close(&npy);
     if (status == NISSL_OK)
         *out = array;
@@ -105,7 +108,7 @@ static nissl_status add_tensor(reference *ref, const char *tensor, const char *k
         nissl__free(channels);
         return NISSL__NO_MEMORY(err, sizeof one);
     }
-    status = read_floats(ref->ctx, path, &one.value, err);
+    status = read_as(ref->ctx, path, NISSL_FLOAT32, &one.value, err);
     if (status == NISSL_OK && one.value.shape[0] > ref->input.shape[0])
         status =
             NISSL__FAIL(err, NISSL_ERR_SHAPE, "%s holds %" PRId64 " stimuli and the input %" PRId64,
@@ -273,7 +276,7 @@ static nissl_status read_names(reference *ref, nissl_error *err)
     return NISSL_OK;
 }
 
-static nissl_status read_input(reference *ref, nissl_error *err)
+static nissl_status read_input(reference *ref, nissl_type type, nissl_error *err)
 {
     char *path = existing(ref->directory, "reference_input.npy");
     nissl_status status;
@@ -282,7 +285,7 @@ static nissl_status read_input(reference *ref, nissl_error *err)
     if (!path)
         return NISSL__FAIL(err, NISSL_ERR_IO, "%s: no reference_input.npy or input.npy here",
                            ref->directory);
-    status = read_floats(ref->ctx, path, &ref->input, err);
+    status = read_as(ref->ctx, path, type, &ref->input, err);
     nissl__free(path);
     return status;
 }
@@ -311,6 +314,11 @@ static nissl_status read_tensors(reference *ref, const nissl_network *network,
         status = read_file(ref, "reference_output.npy", output, "output", err);
     if (status == NISSL_OK)
         status = read_file(ref, "output.npy", output, "output", err);
+    for (size_t i = 1; status == NISSL_OK && i < nissl_network_n_outputs(network); i++) {
+        char file[32];
+        snprintf(file, sizeof file, "output%zu.npy", i);
+        status = read_file(ref, file, nissl_network_output(network, i)->name, "output", err);
+    }
     for (size_t i = 0; status == NISSL_OK && i < sizeof folders / sizeof *folders; i++) {
         char *folder = existing(ref->directory, folders[i]);
         char *list = folder ? existing(folder, "sites.json") : NULL;
@@ -488,7 +496,7 @@ static nissl_status compile(reference *ref, const nissl_network *network, const 
 static nissl_status run_all(reference *ref, nissl_error *err)
 {
     int64_t n = ref->input.shape[0], batch = nissl_program_batch(ref->program);
-    int64_t size = per_stimulus(&ref->input);
+    int64_t size = per_stimulus(&ref->input) * (int64_t)nissl_type_size(ref->input.type);
     nissl_array micro = {0};
     nissl_view view;
     nissl_run *run = NULL;
@@ -496,15 +504,15 @@ static nissl_status run_all(reference *ref, nissl_error *err)
     nissl_status status;
     memcpy(shape, ref->input.shape, sizeof shape);
     shape[0] = batch;
-    status = nissl_array_new(NISSL_FLOAT32, ref->input.rank, shape, &micro, err);
+    status = nissl_array_new(ref->input.type, ref->input.rank, shape, &micro, err);
     if (status == NISSL_OK)
         status = nissl_run_new(ref->program, &run, err);
     for (ref->first = 0; status == NISSL_OK && ref->first < n; ref->first += batch) {
         ref->n_now = NISSL__MIN(batch, n - ref->first);
         for (int64_t s = 0; s < batch; s++) { /* the tail is padded with its last stimulus */
             int64_t from = ref->first + NISSL__MIN(s, ref->n_now - 1);
-            memcpy((float *)micro.data + s * size, (const float *)ref->input.data + from * size,
-                   (size_t)size * sizeof(float));
+            memcpy((char *)micro.data + s * size, (const char *)ref->input.data + from * size,
+                   (size_t)size);
         }
         view = nissl_array_view(&micro);
         status = nissl_run_forward(run, &view, 1, observe, ref, err);
@@ -665,7 +673,7 @@ nissl_status nissl_verify_reference(nissl_context *ctx, const nissl_network *net
         return NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED,
                            "%s has %zu inputs; verification works with 1",
                            nissl_network_path(network), nissl_network_n_inputs(network));
-    if ((status = read_input(&ref, err)) != NISSL_OK ||
+    if ((status = read_input(&ref, nissl_network_input(network, 0)->type, err)) != NISSL_OK ||
         (status = read_names(&ref, err)) != NISSL_OK)
         goto done;
     if (options.batch == 0)
@@ -676,8 +684,14 @@ nissl_status nissl_verify_reference(nissl_context *ctx, const nissl_network *net
     look.observe_all = true;
     look.input_shapes = &shape;
     look.n_input_shapes = 1;
-    if ((status = nissl_program_compile(ctx, network, &look, &all, err)) != NISSL_OK ||
-        (status = read_tensors(&ref, network, all, err)) != NISSL_OK)
+    if ((status = nissl_program_compile(ctx, network, &look, &all, err)) != NISSL_OK)
+        goto done;
+    if (nissl_program_input(all, 0)->type != ref.input.type) { /* half precision is widened */
+        nissl_array_free(&ref.input);
+        if ((status = read_input(&ref, nissl_program_input(all, 0)->type, err)) != NISSL_OK)
+            goto done;
+    }
+    if ((status = read_tensors(&ref, network, all, err)) != NISSL_OK)
         goto done;
     for (size_t i = 0; i < ref.n_tensors; i++) {
         ref.tensors[i].low = INFINITY;
