@@ -33,7 +33,11 @@ TYPES = {
 
 
 class Net:
-    """A network under construction with one input, "x" [batch, *shape]."""
+    """A network under construction with one input, "x" [batch, *shape].
+
+    batch is a symbol or a fixed number. The first axis of every output is the batch, and no
+    operator mixes its entries.
+    """
 
     def __init__(self, name, opset, shape, about, *, batch="batch", ir_version=None,
                  dtype=np.float32, tolerance=1e-4, values=None):
@@ -49,7 +53,8 @@ class Net:
         self.count = {}
         self.input_shape, self.dtype = list(shape), np.dtype(dtype)
         if values is None:
-            values = self.rng.standard_normal((BATCH, *shape)).astype(dtype)
+            n = BATCH if isinstance(batch, str) else batch
+            values = self.rng.standard_normal((n, *shape)).astype(dtype)
         self.x = values
 
     # ---- building ----
@@ -178,9 +183,10 @@ def save(net, folder):
     onnx.checker.check_model(model, full_check=net.check_shapes)
     live = depends_on_input(model.graph)
     outputs = [o.name for o in model.graph.output]
-    sites = [n for node in model.graph.node for n in node.output
+    sites = [n for node in model.graph.node
+             for n in (node.output[:1] if node.op_type == "Dropout" else node.output)
              if n in live and n not in outputs and tensors[n].dtype == np.float32
-             and tensors[n].size > 0]
+             and tensors[n].shape[:1] == net.x.shape[:1]]
     home = os.path.join(folder, net.name)
     os.makedirs(os.path.join(home, "sites"))
     if net.external:
@@ -188,7 +194,9 @@ def save(net, folder):
                   location=net.external, size_threshold=0)
     else:
         onnx.save(model, os.path.join(home, "model.onnx"))
-    np.save(os.path.join(home, "input.npy"), net.x)
+    # Halves as floats, which hold them exactly: the input of a network that computes in float32.
+    np.save(os.path.join(home, "input.npy"),
+            net.x.astype(np.float32) if net.dtype == np.float16 else net.x)
     files = []
     for i, name in enumerate(outputs):
         files.append({"tensor": name, "file": f"output{i or ''}.npy"})

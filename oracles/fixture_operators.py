@@ -64,11 +64,13 @@ def gemm_forms():
     return net
 
 
-def gemm_fixed():
-    net = Net("gemm_fixed", 11, (5,), "transA, C of one column, C of the whole shape", batch=BATCH)
-    a = net.op("Gemm", "x", net.weights(BATCH, 5), net.weights(5, 1, name="b"), transA=1)
-    b = net.op("Gemm", a, net.weights(4, 5), net.weights(5, 4, name="b"), transA=1, transB=1)
-    net.out(b)
+def gemm_transposed():
+    net = Net("gemm_transposed", 11, (1, 6, 4), "transA, C of one column, C of the whole shape",
+              batch=1)
+    a = net.op("Squeeze", "x", axes=[0, 1])
+    a = net.op("Gemm", a, net.weights(6, 3), net.weights(4, 1, name="b"), transA=1)
+    a = net.op("Gemm", a, net.weights(5, 4), net.weights(3, 5, name="b"), transA=1, transB=1)
+    net.out(net.op("Unsqueeze", a, axes=[0]))
     return net
 
 
@@ -315,12 +317,12 @@ def concat_flatten():
     return net
 
 
-def flatten_fixed():
-    net = Net("flatten_fixed", 13, (2, 3, 4), "Flatten with axes that mix the batch, Concat of "
-              "batches", batch=BATCH)
-    a = net.op("Concat", "x", net.op("Relu", "x"), axis=0)
-    net.out(net.op("Flatten", a, axis=0), net.op("Flatten", a, axis=2),
-            net.op("Flatten", a, axis=-1), net.op("Flatten", a, axis=4))
+def flatten_one():
+    net = Net("flatten_one", 13, (2, 3, 4), "a fixed batch of 1: Flatten with axes 0, 1, negative "
+              "ones and behind the last", batch=1)
+    net.out(net.op("Flatten", net.op("Relu", "x"), axis=0), net.op("Flatten", "x", axis=1),
+            net.op("Flatten", net.op("Reshape", net.op("Flatten", "x", axis=-2),
+                                     net.ints([1, 2, 12])), axis=-2))
     return net
 
 
@@ -354,25 +356,28 @@ def transpose():
     return net
 
 
-def transpose_fixed():
-    net = Net("transpose_fixed", 13, (2, 4), "Transpose without perm reverses all axes",
-              batch=BATCH)
-    net.out(net.op("Transpose", net.op("Relu", net.op("Transpose", "x")), perm=[1, 2, 0]))
+def transpose_one():
+    net = Net("transpose_one", 13, (2, 4), "a fixed batch of 1: Transpose without perm "
+              "reverses all axes", batch=1)
+    a = net.op("Add", net.op("Transpose", "x"), net.weights(4, 1, 1, name="column"))
+    net.out(net.op("Transpose", a, perm=[2, 0, 1]))
     return net
 
 
 def squeeze_attributes():
-    net = Net("squeeze_attributes", 11, (3, 1, 4, 1), "axes as attributes, negative ones, none")
+    net = Net("squeeze_attributes", 11, (3, 1, 4, 1), "axes as attributes, negative ones, none",
+              batch=BATCH)
     a = net.op("Squeeze", "x", axes=[2])
     b = net.op("Squeeze", a, axes=[-1])
-    c = net.op("Unsqueeze", b, axes=[0, 4])
+    c = net.op("Unsqueeze", b, axes=[1, 4])
     d = net.op("Squeeze", c)
     net.out(net.op("Unsqueeze", d, axes=[-1, 1]))
     return net
 
 
 def squeeze_inputs():
-    net = Net("squeeze_inputs", 13, (3, 1, 4, 1), "axes as inputs, negative ones, none")
+    net = Net("squeeze_inputs", 13, (3, 1, 4, 1), "axes as inputs, negative ones, none",
+              batch=BATCH)
     a = net.op("Squeeze", "x", net.ints([2, -1]))
     b = net.op("Unsqueeze", a, net.ints([-1, 1]))
     c = net.op("Squeeze", b)
@@ -492,10 +497,9 @@ def reduce_mean_inputs():
     return net
 
 
-def reduce_mean_fixed():
-    net = Net("reduce_mean_fixed", 18, (3, 4), "means over the batch and over everything",
-              batch=BATCH)
-    net.out(net.op("ReduceMean", "x"), net.op("ReduceMean", "x", net.ints([0, 2]), keepdims=0))
+def reduce_mean_one():
+    net = Net("reduce_mean_one", 18, (3, 4), "a fixed batch of 1: means over everything", batch=1)
+    net.out(net.op("ReduceMean", "x"), net.op("ReduceMean", "x", net.ints([0, 2])))
     return net
 
 
@@ -528,8 +532,8 @@ def external_data():
 
 
 def float16():
-    net = Net("float16", 13, (3, 6, 6), "a network wholly in float16; compare in float32 with "
-              "care", dtype=np.float16, tolerance=5e-3)
+    net = Net("float16", 13, (3, 6, 6), "a network wholly in float16", dtype=np.float16,
+              tolerance=5e-3)
     a = net.op("Conv", "x", net.weights(4, 3, 3, 3, dtype=np.float16),
                net.weights(4, dtype=np.float16, name="b"), pads=[1, 1, 1, 1])
     b = net.op("MaxPool", net.op("Relu", a), kernel_shape=[2, 2], strides=[2, 2])
@@ -554,14 +558,14 @@ def old_style():
 
 def networks():
     return [
-        conv_forms(), conv_auto_pad(), conv_1d(), gemm_forms(), gemm_fixed(), matmul_forms(),
+        conv_forms(), conv_auto_pad(), conv_1d(), gemm_forms(), gemm_transposed(), matmul_forms(),
         matmul_mlp(), batch_normalization(9), batch_normalization(15), lrn(), activations(),
         clip_attributes(), softmax_flattened(), softmax_axis(), max_pool(), average_pool(),
         average_pool_old(), global_pool(), arithmetic(), integers_and_constants(),
-        identity_dropout(7), identity_dropout(13), cast(), concat_flatten(), flatten_fixed(),
-        reshape(), reshape_old(), transpose(), transpose_fixed(), squeeze_attributes(),
+        identity_dropout(7), identity_dropout(13), cast(), concat_flatten(), flatten_one(),
+        reshape(), reshape_old(), transpose(), transpose_one(), squeeze_attributes(),
         squeeze_inputs(), slice_attributes(), slice_inputs(), gather(), embedding(),
         pad_attributes(), pad_inputs(13), pad_inputs(18), shape_chain(11), shape_chain(15),
-        reduce_mean_attributes(), reduce_mean_inputs(), reduce_mean_fixed(), typed_data(),
+        reduce_mean_attributes(), reduce_mean_inputs(), reduce_mean_one(), typed_data(),
         external_data(), float16(), old_style(),
     ]

@@ -224,7 +224,8 @@ def networks():
         nn.AvgPool2d(3), View(), nn.Linear(12, 5)), dynamo=False)
     add("densenet", 11, "a dense block and its transition, opset 11", lambda: nn.Sequential(
         nn.Conv2d(3, 6, 3, 2, 1, bias=False), Dense(6, 3), Dense(9, 3), nn.BatchNorm2d(12),
-        nn.ReLU(), nn.Conv2d(12, 6, 1, bias=False), nn.AvgPool2d(2, 2), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.ReLU(), nn.Conv2d(12, 6, 1, bias=False), nn.AvgPool2d(2, 2), nn.BatchNorm2d(6),
+        nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), View(), nn.Linear(6, 5)), dynamo=False)
     add("shufflenet", 17, "channels split, shuffled and joined, opset 17", lambda: nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), Unmixed(8), nn.ReLU(), Unmixed(8),

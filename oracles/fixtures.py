@@ -6,10 +6,10 @@ Needs torch 2.13.0 (CPU), onnx 1.23.2, onnxruntime 1.32.0, onnxscript and numpy;
 stand in manifest.json. Each network is a folder NAME:
 
     model.onnx       and weights.bin where data is external
-    input.npy        the one input, a batch of 3
+    input.npy        the one input: a batch of 3, or of 1 where the file fixes that
     output.npy       the first output; output1.npy ... the others
-    sites/*.npy      every other float32 tensor that depends on the input's values, named as
-                     `nissl verify` names them
+    sites/*.npy      every other float32 tensor [batch, ...] that depends on the input's values,
+                     named as `nissl verify` names them
 
 All weights are ours: random, or trained here on drawings made here.
 """
