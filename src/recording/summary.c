@@ -21,7 +21,7 @@ static inline float plain(float value)
 #define TARGET
 #define NAME(x) x##_base
 #define WIDEST  4
-#include "recording/summary_kernel.h"
+#include "recording/summary_kernel.inc"
 #undef TARGET
 #undef NAME
 #undef WIDEST
@@ -30,7 +30,7 @@ static inline float plain(float value)
 #define TARGET  __attribute__((target("avx2")))
 #define NAME(x) x##_avx2
 #define WIDEST  8
-#include "recording/summary_kernel.h"
+#include "recording/summary_kernel.inc"
 #undef TARGET
 #undef NAME
 #undef WIDEST
@@ -38,7 +38,7 @@ static inline float plain(float value)
 #define TARGET  __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
 #define NAME(x) x##_avx512
 #define WIDEST  16
-#include "recording/summary_kernel.h"
+#include "recording/summary_kernel.inc"
 #undef TARGET
 #undef NAME
 #undef WIDEST
