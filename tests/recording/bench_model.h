@@ -26,29 +26,44 @@ static inline const char *in_folder(const bench_model *b, const char *name, char
     return path;
 }
 
-static inline void bench_model_open(bench_model *b, int threads, const char *stimuli)
+/* A new folder with the model in it. */
+static inline void bench_model_folder(bench_model *b)
 {
     nissl_visual_cortex_options cortex = {.side = 24, .n_orientations = 4, .n_scales = 2};
-    nissl_context_options options = nissl_context_options_default();
-    nissl_stimuli_options shown = nissl_stimuli_options_default();
     nissl_error err = {0};
     const char *tmp = getenv("TMPDIR");
-    int64_t shape[NISSL_MAX_RANK];
-    nissl_view input;
     memset(b, 0, sizeof *b);
     snprintf(b->folder, sizeof b->folder, "%s/nissl_recording_XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(b->folder));
     in_folder(b, "cortex.onnx", b->model, sizeof b->model);
     check_ok(nissl_visual_cortex_write(&cortex, b->model, NULL, NULL, &err), err);
+}
+
+static inline nissl_status bench_model_load(bench_model *b, int threads, const char *stimuli,
+                                            nissl_error *err)
+{
+    nissl_context_options options = nissl_context_options_default();
+    nissl_stimuli_options shown = nissl_stimuli_options_default();
+    int64_t shape[NISSL_MAX_RANK];
+    nissl_view input;
+    nissl_status status;
     options.threads = threads;
-    check_ok(nissl_context_new(&options, &b->ctx, &err), err);
-    check_ok(nissl_network_open(b->ctx, b->model, &b->network, &err), err);
-    check_ok(nissl_network_twin(b->ctx, b->network, 7, &b->twin, &err), err);
+    if ((status = nissl_context_new(&options, &b->ctx, err)) != NISSL_OK ||
+        (status = nissl_network_open(b->ctx, b->model, &b->network, err)) != NISSL_OK ||
+        (status = nissl_network_twin(b->ctx, b->network, 7, &b->twin, err)) != NISSL_OK)
+        return status;
     memcpy(shape, nissl_network_input(b->network, 0)->shape, sizeof shape);
     shape[0] = 1;
     input = nissl_view_of(NULL, NISSL_FLOAT32, nissl_network_input(b->network, 0)->rank, shape);
     shown.input_shape = &input;
-    check_ok(nissl_stimuli_open(b->ctx, stimuli, &shown, &b->stimuli, &err), err);
+    return nissl_stimuli_open(b->ctx, stimuli, &shown, &b->stimuli, err);
+}
+
+static inline void bench_model_open(bench_model *b, int threads, const char *stimuli)
+{
+    nissl_error err = {0};
+    bench_model_folder(b);
+    check_ok(bench_model_load(b, threads, stimuli, &err), err);
 }
 
 /* Names in the folder that are not the model's. */
