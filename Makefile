@@ -8,7 +8,7 @@ OUT ?= nissl-demo
 SOURCE := $(dir $(abspath $(firstword $(MAKEFILE_LIST))))
 OPTIONS ?=
 
-.PHONY: build help bootstrap web demo test check lint sanitize fuzz bench install uninstall format clean
+.PHONY: build help bootstrap demo test check lint sanitize fuzz bench install uninstall format clean
 
 build: $(BUILD)/build.ninja ## build the library, the program and the tests (default)
 	@ninja -C $(BUILD)
@@ -23,26 +23,16 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) . --prefix=$(PREFIX) $(OPTIONS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 
-# The chart library for reports, fetched once; without npm a report has tables and no charts.
-web/node_modules/.ready: web/package-lock.json
-	@if command -v npm >/dev/null 2>&1; then \
-		echo "fetching the chart library"; \
-		(cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
-		|| echo "note: npm could not fetch the chart library; reports will have no charts"; \
-	else echo "note: npm is missing; reports will have no charts"; fi
-
-web: $(if $(wildcard web/package-lock.json),web/node_modules/.ready) ## fetch the chart library (npm)
-
 demo: ## install what is missing, build, examine the built-in model, say where the report is
 	@scripts/bootstrap.sh build web
-	@$(MAKE) --no-print-directory --quiet web $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet nissl
+	@$(MAKE) --no-print-directory --quiet $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet program
 	@$(BUILD)/nissl demo -o $(OUT)
 	@echo "report: $(abspath $(OUT))/index.html"
 
 test: ## install what is missing, build, run every test at two instruction sets
 	@scripts/bootstrap.sh build check web
-	@$(MAKE) --no-print-directory --quiet web $(BUILD)/build.ninja
+	@$(MAKE) --no-print-directory --quiet $(BUILD)/build.ninja
 	@python3 scripts/run_tests.py --build $(BUILD) $(foreach job,$(ALSO),--also $(job))
 
 check: $(BUILD)/build.ninja ## floors, headers, layout and static analysis

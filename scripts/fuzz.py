@@ -29,7 +29,7 @@ def main():
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     if not os.path.exists(os.path.join(build, "build.ninja")):
-        done = run(["meson", "setup", build, ROOT, "-Dfuzz=true", "-Dbench=false",
+        done = run(["meson", "setup", build, ROOT, "-Dfuzz=true", "-Dbench=false", "-Dbundles=disabled",
                     "-Db_sanitize=address,undefined", "-Db_lundef=false",
                     "-Dbuildtype=debugoptimized"],
                    env=dict(os.environ, CC="clang", CXX="clang++"), capture_output=True)

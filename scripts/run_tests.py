@@ -152,7 +152,8 @@ def run_sanitized(build):
     env = base_environment()
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:halt_on_error=1:allocator_may_return_null=1")
     env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
-    options = ["-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Db_lundef=false"]
+    options = ["-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Db_lundef=false",
+               "-Dbundles=disabled"]
     if not build_all(build, options):
         counts = Counts()
         counts.failed = 1
