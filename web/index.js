@@ -6,7 +6,7 @@
     const report = data.report, { network, stimuli, cost } = report;
     const has = (x) => x !== null && x !== undefined;
     const factors = report.tuned.map((i) => stimuli.factors[i]);
-    let chosen = 0; /* which tuned factor the charts and the table show */
+    let chosen = NISSL.firstFactor(factors); /* which tuned factor the charts and the table show */
 
     /* ---- heading ---- */
 
@@ -22,7 +22,7 @@
             parity ? (parity.passed ? 'Parity verified' : 'Parity failed') : 'Parity not verified'),
         report.twin ? el('span', { class: 'chip' }, 'Beside a ', who('twin', 'shuffled twin')) : el('span', { class: 'chip open' }, 'No twin'),
         el('span', { class: 'chip' }, `Nissl ${report.generator.version}`),
-        report.generator.time ? el('span', { class: 'chip' }, report.generator.time) : null);
+        report.generator.time ? el('span', { class: 'chip' }, report.generator.time.replace(/^(\S+)T(\d+:\d+)\S*?(Z|\+00:00)$/, '$1 $2 UTC')) : null);
 
     /* ---- findings ---- */
 
@@ -60,7 +60,8 @@
             f.threat ? el('p', { class: 'threat' }, el('b', null, 'What could be wrong: '), f.threat) : null,
             about ? el('p', { class: 'where' }, el('a', { href: about.file }, `Units of ${about.name}`)) : null);
     };
-    fill('findings-list', report.findings.length ? report.findings.map(finding)
+    const FIRST = 6, more = report.findings.length - FIRST;
+    fill('findings-list', report.findings.length ? [report.findings.slice(0, FIRST).map(finding), more > 0 ? el('details', { class: 'more' }, el('summary', null, more === 1 ? 'One more finding' : `${count(more)} more findings`), el('div', { class: 'findings' }, report.findings.slice(FIRST).map(finding))) : null]
         : el('p', { class: 'empty' }, 'This examination states no findings. The distributions below are the result.'));
 
     /* ---- the network ---- */
@@ -100,9 +101,9 @@
     /* ---- indices across depth ---- */
 
     const summaryOf = (site, index) => (index.per_factor ? site.tuned[chosen]?.[index.key] : site.plain[index.key]);
-    function depthRows(index) {
+    function depthRows(index, sites = report.sites) {
         const rows = [];
-        for (const s of report.sites) {
+        for (const s of sites) {
             const q = summaryOf(s, index);
             if (q && has(q[1]))
                 rows.push({ depth: s.n, site: s.name, op: s.op, units: s.units, who: 'network', low: q[0], median: q[1], high: q[2] });
@@ -111,6 +112,15 @@
         }
         return rows;
     }
+    /* Sites of one kind of operator: a line through all of them jumps between a sum and its rectification. */
+    const families = [...new Set(report.sites.map((s) => NISSL.family(s.op)))].map((name) => [name, report.sites.filter((s) => NISSL.family(s.op) === name)]).filter(([, list]) => list.length > 2);
+    let shownSites = (report.sites.length > 15 && families.find(([name]) => name === 'activation')?.[1]) || report.sites;
+    function chooseSites(list) {
+        shownSites = list;
+        fill('family-depth', families.length > 1 ? [el('span', null, 'Sites'), [['all', report.sites], ...families].map(([name, sites]) =>
+            el('button', { type: 'button', 'aria-pressed': String(sites.length === list.length && sites[0] === list[0]), onclick: () => { chooseSites(sites); drawDepth(); } }, `${name} ${count(sites.length)}`))] : null);
+    }
+    chooseSites(shownSites);
     const go = (datum) => {
         const site = report.sites.find((s) => s.n === datum.depth);
         if (site)
@@ -119,7 +129,7 @@
     function drawDepth() {
         const absent = [];
         fill('depth-charts', report.indices.filter((i) => i.depth).map((index) => {
-            const rows = depthRows(index);
+            const rows = depthRows(index, shownSites);
             if (!rows.length) {
                 absent.push(index.name);
                 return null;
@@ -177,7 +187,7 @@
     }
     for (const id of ['factor-depth', 'factor-sites'])
         fill(id, factors.length > 1 ? [el('span', null, 'Tuned to'), factors.map((f, i) => el('button', { type: 'button', 'data-factor': i, onclick: () => choose(i) }, f.name))] : null);
-    choose(0);
+    choose(chosen);
 
     /* ---- parity, cost, the rest ---- */
 
@@ -205,7 +215,7 @@
         el('thead', null, el('tr', null, ['Option', 'Value', 'Set by', 'Default', 'What it does'].map((t) => el('th', { scope: 'col' }, t)))),
         el('tbody', null, report.parameters.map((p) => el('tr', { class: p.set && p.set !== 'default' ? 'changed' : null },
             el('th', { scope: 'row' }, el('code', null, p.name)), el('td', null, tree(p.value)), el('td', null, p.set), el('td', { class: 'note' }, tree(p.default)), el('td', { class: 'note' }, p.description))))) : null);
-    fill('provenance-tree', tree(report.provenance));
+    fill('provenance-tree', el('details', null, el('summary', null, 'Everything the recording says about where it came from'), tree(report.provenance)));
     fill('indices-list', report.indices.map((i) => el('div', null, el('dt', null, i.name), el('dd', null, i.text, i.formula ? el('span', { class: 'formula' }, i.formula) : null, i.source ? el('span', { class: 'source' }, i.source) : null))));
     fill('files-table', el('table', { class: 'plain' }, el('tbody', null, report.files.map(([path, size, text]) =>
         el('tr', null, el('th', { scope: 'row' }, el('a', { href: path }, path)), el('td', { class: 'number' }, NISSL.known(size) ? bytes(size) : ''), el('td', { class: 'note' }, text))))));

@@ -79,8 +79,12 @@ const NISSL = (() => {
     const percent = (x) => (known(x) ? `${number(100 * x)} %` : '–');
     const shape = (s) => s.map((n) => (n < 0 ? 'n' : n)).join(' × ');
     const level = (factor, i) => (i < 0 || i === null || i === undefined ? '–' : `${factor.levels[i]}${unitName(factor.unit)}`);
+    const short = (text, most = 32) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
     const unitName = (unit) => ({ '': '', 1: '', deg: '°', '%': ' %' }[unit] ?? ` ${unit}`);
     const ordered = (factor) => factor.levels.every((l) => l.trim() !== '' && Number.isFinite(Number(l)));
+
+    /* The tuned factor to begin with: where a generator was joined to another, not which of them it was. */
+    const firstFactor = (factors) => Math.max(0, factors.findIndex((f) => f.name !== 'source'));
 
     /* ---- what an index is: one line, formula, source ---- */
 
@@ -112,7 +116,7 @@ const NISSL = (() => {
     function stimulus(i, value, unit) {
         const [id, levels, width, height, type] = data.stimuli.items[i] || [`stimulus ${i}`, [], 0, 0, 'png'];
         const those = data.stimuli.factors.map((f, k) => [f, levels[k]]).filter(([f, l]) => l >= 0 && f.levels);
-        const label = those.map(([f, l]) => level(f, l)).join(' · ');
+        const label = those.filter(([f]) => f.name !== 'source' && f.levels.length > 1).map(([f, l]) => short(level(f, l))).join(' · ');
         const long = those.map(([f, l]) => (f.name === 'label' ? level(f, l) : `${f.name} ${level(f, l)}`)).join('\n');
         return el('figure', { class: 'stimulus', title: long ? `${id}\n${long}` : id },
             el('img', { src: `${root}stimuli/${i}.${type}`, width, height, loading: 'lazy',
@@ -220,7 +224,10 @@ const NISSL = (() => {
     const drawInside = (element) => waiting.forEach((draw, plot) => element.contains(plot) && draw());
     const menu = (items) => el('div', { class: 'save', role: 'group', 'aria-label': 'Save this chart as' },
         items.map(([text, act]) => el('button', { type: 'button', onclick: act }, text)));
-    window.addEventListener('beforeprint', () => waiting.forEach((draw) => draw()));
+    window.addEventListener('beforeprint', () => {
+        document.querySelectorAll('details').forEach((d) => { d.open = true; });
+        waiting.forEach((draw) => draw());
+    });
 
     /* ---- a table that sorts and pages ---- */
 
@@ -334,8 +341,8 @@ const NISSL = (() => {
     }
 
     return {
-        data, root, el, byId, fill, known, count, number, bytes, amount, seconds, percent, shape, level, unitName, ordered,
-        about, index, who, facts, stimulus, chart, drawn, drawInside, specification, table, strip, need, bundles,
+        data, root, el, byId, fill, known, count, number, bytes, amount, seconds, percent, shape, level, unitName, ordered, short, firstFactor,
+        about, index, who, facts, stimulus, chart, drawn, drawInside, family, specification, table, strip, need, bundles,
         /* what data files call */
         report(value) { data.report = value; },
         charts(value) { data.charts = value; },

@@ -8,7 +8,7 @@
     const factors = report.tuned.map((i) => report.stimuli.factors[i]);
     const plain = report.indices.filter((i) => !i.per_factor), perFactor = report.indices.filter((i) => i.per_factor);
     const SUMMARY = { mean: 'their mean', max: 'their maximum', centre: 'that of the central one' };
-    let chosen = 0; /* the factor that the table and the distributions show */
+    let chosen = NISSL.firstFactor(factors); /* the factor that the table and the distributions show */
     let current = null; /* the unit whose sheet is open */
 
     const values = (index, factor) => (index.per_factor ? site.tuned[factor]?.[index.key] : site.columns[index.key]);
@@ -81,7 +81,7 @@
         return [
             { key: 'unit', name: 'Unit', header: true, value: (r) => r.key, cell: (r) => el('a', { href: `#unit-${r.key}` }, String(r.key)) },
             ...(factors.length ? [{ key: 'preferred', name: 'Prefers', title: `Condition of ${factors[chosen].name} with the largest mean response`, text: true,
-                value: (r) => { const p = site.tuned[chosen].preferred[r.key]; return p < 0 ? null : NISSL.ordered(factors[chosen]) ? Number(factors[chosen].levels[p]) : factors[chosen].levels[p]; }, cell: (r) => preferred(r.key, chosen) }] : []),
+                value: (r) => { const p = site.tuned[chosen].preferred[r.key]; return p < 0 ? null : NISSL.ordered(factors[chosen]) ? Number(factors[chosen].levels[p]) : factors[chosen].levels[p]; }, cell: (r) => el('span', { title: preferred(r.key, chosen) }, NISSL.short(preferred(r.key, chosen), 22)) }] : []),
             ...shown.map(([x, list]) => ({ key: x.key, name: x.short, title: `${x.name}. ${x.text}`, value: (r) => list[r.key], cell: (r) => cell(x, list[r.key]) })),
         ];
     }
@@ -175,7 +175,7 @@
             el('thead', null, el('tr', null, el('th', { scope: 'col' }, 'Index'), el('th', { scope: 'col', class: 'number' }, 'Value'), el('th', { scope: 'col', class: 'number', title: 'Percentile among the units of this site' }, 'Percentile'),
                 el('th', { scope: 'col' }, 'In the site'), el('th', { scope: 'col', class: 'number', title: '5th to 95th percentile over the twin’s units of this site' }, 'Twin 5–95 %'))),
             el('tbody', null, body(plain.filter((x) => x.sheet), 0),
-                factors.map((f, i) => { const list = body(perFactor.filter((x) => x.sheet), i); return list.length ? [head(`Tuned to ${f.name}: prefers ${preferred(unit, i)}`), list] : null; }))));
+                sheetOrder.map((i) => { const f = factors[i], list = body(perFactor.filter((x) => x.sheet), i); return list.length ? [head(`Tuned to ${f.name}: prefers ${NISSL.short(preferred(unit, i), 60)}`), list] : null; }))));
     }
 
     function curve(factor, f, part, k) {
@@ -196,7 +196,8 @@
                             l.encoding[axis].title = 'mean response';
             return spec;
         };
-        const title = el('h3', null, `Tuning to ${factor.name}`);
+        const likes = site.tuned[f].preferred[part.first + k] >= 0 ? ` prefers ${NISSL.short(preferred(part.first + k, f), 24)}` : ' no preference';
+        const title = el('h3', null, `Tuning to ${factor.name}`, el('small', null, likes));
         const file = `site_${site.n}-unit_${part.first + k}-${factor.name}`;
         if (!c.levels && NISSL.ordered(factor) && factor.levels.length > 2) {
             const numbers = factor.levels.map(Number), positive = numbers.every((v) => v > 0);
@@ -209,7 +210,7 @@
         if (!NISSL.ordered(factor) || c.levels)
             shown.sort((a, b) => b[1] - a[1]);
         const list = shown.map(([i, m, s], order) => ({ order, ...row(i, m, s) }));
-        const all = c.levels ? ` the ${list.length} strongest of ${count(factor.levels.length)} conditions` : '';
+        const all = c.levels ? ` the ${list.length} strongest of ${count(factor.levels.length)} conditions` : likes;
         return el('section', { class: 'panel' }, el('h3', null, `Tuning to ${factor.name}`, el('small', null, all)),
             list.length ? NISSL.chart(trim(NISSL.specification('curve-named', list, { factor: label, base: base(list), description: `Mean response of ${name} to conditions of ${factor.name}` })), { name: file, height: 17 * list.length + 34, alt: `Mean response to ${list.length} conditions of ${factor.name}, strongest first` }) : el('p', { class: 'empty' }, 'No responses.'),
             c.ranked ? [el('h4', null, 'All conditions, ranked'), NISSL.chart(trim(NISSL.specification('ranked', c.ranked[k].map((mean, i, list2) => ({ rank: 1 + (i * (factor.levels.length - 1)) / (list2.length - 1), mean })), { rank: `rank of ${factor.name}`, description: `Ranked mean responses of ${name}` })), { name: `${file}-ranked`, height: 110, alt: 'Mean responses of all conditions, strongest first' })] : null);
@@ -231,6 +232,7 @@
     const exemplars = (title, part, k) => (part?.stimulus[k]?.length ? el('section', { class: 'exemplars' }, el('h3', null, title),
         el('div', { class: 'pictures' }, part.stimulus[k].map((i, j) => NISSL.stimulus(i, part.value[k][j])))) : null);
 
+    const sheetOrder = factors.map((_, i) => i).sort((a, b) => (factors[a].name === 'source') - (factors[b].name === 'source') || a - b);
     let turn = 0; /* the sheet asked for last wins when files arrive out of order */
     async function open(unit, { hash = true, focus = false } = {}) {
         if (!(unit >= 0 && unit < info.units)) {
@@ -264,9 +266,9 @@
                 el('a', { class: 'permalink', href: `#unit-${unit}`, title: 'Link to this unit' }, 'link'))),
             el('p', { class: 'summary' }, [silent(unit) ? 'silent: one value on every stimulus' : null,
                 known(active) ? `active on ${percent(active)} of samples` : null,
-                ...factors.map((f, i) => (site.tuned[i].preferred[unit] >= 0 ? `prefers ${factors.length > 1 ? `${f.name} ` : ''}${preferred(unit, i)}` : null))].filter(Boolean).map((t) => el('span', null, t))),
+                factors.length === 1 && site.tuned[0].preferred[unit] >= 0 ? `prefers ${preferred(unit, 0)}` : null].filter(Boolean).map((t) => el('span', null, t))),
             exemplars('Strongest', part.strongest, k), exemplars('Weakest', part.weakest, k),
-            el('div', { class: 'panels curves' }, factors.map((f, i) => curve(f, i, part, k)), histogram(part, k, unit)),
+            el('div', { class: 'panels curves' }, sheetOrder.map((i) => curve(factors[i], i, part, k)), histogram(part, k, unit)),
             el('h3', null, 'Indices'), indices(unit));
         NISSL.drawInside(sheet);
         sheet.dataset.unit = String(unit);
@@ -300,7 +302,7 @@
         drawUnits();
     }
     fill('factor-top', factors.length > 1 ? [el('span', null, 'Tuned to'), factors.map((f, i) => el('button', { type: 'button', 'data-factor': i, onclick: () => choose(i) }, f.name))] : null);
-    choose(0);
+    choose(chosen);
     if (!NISSL.bundles())
         byId('no-bundles').hidden = false;
     const u = wanted();

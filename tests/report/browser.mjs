@@ -81,6 +81,9 @@ async function testIndex(folder) {
     const { page, close } = await open(file, { width: 700 });
     const sites = await page.evaluate(() => NISSL.data.report.sites.map((s) => ({ n: s.n, file: s.file, units: s.units })));
     /* a chart in the page is the chart in its file */
+    const all = page.locator('#family-depth button').first();
+    if (await all.count())
+        await all.click();
     const same = await page.evaluate(() => NISSL.data.report.indices.filter((i) => i.depth && !i.per_factor).map((i) => `depth-${i.key}`));
     for (const name of same) {
         const saved = path.join(folder, 'charts', `${name}.vl.json`);
