@@ -114,6 +114,8 @@ nissl_status nissl__constant_float(nissl__compiler *c, const nissl__node *node, 
 void *nissl__own(nissl__compiler *c, size_t bytes)
 {
     void *memory;
+    if (bytes > nissl__memory_limit(c->ctx))
+        return NULL;
     if (c->n_owned == c->owned_capacity) {
         int capacity = c->owned_capacity ? 2 * c->owned_capacity : 64;
         void **owned = nissl__resize(c->owned, (size_t)c->n_owned, (size_t)capacity, sizeof *owned);

@@ -185,6 +185,15 @@ static nissl_status compile_for_batch(nissl__compiler *c, nissl_program **out, n
             (status = nissl__plan_memory(c, &program->arena_bytes, &program->scratch_bytes, err)) !=
                 NISSL_OK)
             goto done;
+        uint64_t bytes = program->arena_bytes + program->scratch_bytes,
+                 limit = nissl__memory_limit(c->ctx);
+        if (bytes > limit) {
+            status = NISSL__FAIL(err, NISSL_ERR_LIMIT,
+                                 "%s: a run of %lld stimuli needs %llu bytes, the limit is %llu",
+                                 c->network->path, (long long)c->batch, (unsigned long long)bytes,
+                                 (unsigned long long)limit);
+            goto done;
+        }
     } else {
         for (int i = 0; i < c->network->n_values; i++) {
             int producer = c->network->producer[i];

@@ -50,6 +50,34 @@ static inline float hyperbolic_tangent(float x)
     return x != x ? x : y;
 }
 
+/* erf: its series below 1/2, beyond 1 - erfc by Chebyshev fitting (Numerical Recipes, relative
+ * error 1.2e-7). */
+static inline float error_function(float x)
+{
+    float a = x < 0 ? -x : x, z = x * x;
+    float small = -1.0f / 1320;
+    small = small * z + 1.0f / 216;
+    small = small * z - 1.0f / 42;
+    small = small * z + 1.0f / 10;
+    small = small * z - 1.0f / 3;
+    small = (small * z + 1.0f) * x * 1.12837917f;
+    float t = 1.0f / (1.0f + 0.5f * a);
+    float p = 0.17087277f;
+    p = p * t - 0.82215223f;
+    p = p * t + 1.48851587f;
+    p = p * t - 1.13520398f;
+    p = p * t + 0.27886807f;
+    p = p * t - 0.18628806f;
+    p = p * t + 0.09678418f;
+    p = p * t + 0.37409196f;
+    p = p * t + 1.00002368f;
+    p = p * t - 1.26551223f;
+    float large = 1.0f - t * exponential(-a * a + p);
+    large = x < 0 ? -large : large;
+    float y = a < 0.5f ? small : large;
+    return x != x ? x : y;
+}
+
 #define EACH(expression)                                                                           \
     for (int64_t i = 0; i < n; i++) {                                                              \
         float v = x[i];                                                                            \
@@ -76,6 +104,11 @@ static void unary(nissl__unary op, int64_t n, const float *x, float *y, float al
     case NISSL__UNARY_NEG: EACH(-v);
     case NISSL__UNARY_ABS: EACH(fabsf(v));
     case NISSL__UNARY_RECIPROCAL: EACH(1.0f / v);
+    case NISSL__UNARY_ERF: EACH(error_function(v));
+    case NISSL__UNARY_GELU: EACH(0.5f * v * (1.0f + error_function(v * 0.70710678f)));
+    case NISSL__UNARY_GELU_TANH:
+        EACH(0.5f * v * (1.0f + hyperbolic_tangent(0.79788456f * (v + 0.044715f * v * v * v))));
+    case NISSL__UNARY_SWISH: EACH(v / (1.0f + exponential(-alpha * v)));
     default: break;
     }
 }

@@ -1,5 +1,6 @@
 /* Operators that copy elements to new places: Concat, Gather, Pad, Cast. */
 #include "network/loop.h"
+#include "network/operators/numbers.h"
 #include "network/operators/operators.h"
 
 /* ---- Concat ---- */
@@ -309,43 +310,6 @@ static nissl_status infer_cast(nissl__compiler *c, const nissl__node *node, niss
     return nissl__set_shape(c, out, by_code[to], in->rank, in->shape, err);
 }
 
-static double read_number(const void *p, nissl_type type)
-{
-    switch (type) {
-    case NISSL_FLOAT32: return (double)*(const float *)p;
-    case NISSL_FLOAT64: return *(const double *)p;
-    case NISSL_INT8: return *(const int8_t *)p;
-    case NISSL_UINT8: return *(const uint8_t *)p;
-    case NISSL_INT16: return *(const int16_t *)p;
-    case NISSL_UINT16: return *(const uint16_t *)p;
-    case NISSL_INT32: return *(const int32_t *)p;
-    case NISSL_INT64: return (double)*(const int64_t *)p;
-    case NISSL_BOOL: return *(const uint8_t *)p != 0;
-    default: return 0;
-    }
-}
-
-static int64_t to_integer(double x)
-{
-    return x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : x != x ? 0 : (int64_t)x;
-}
-
-static void write_number(void *p, nissl_type type, double x)
-{
-    switch (type) {
-    case NISSL_FLOAT32: *(float *)p = (float)x; break;
-    case NISSL_FLOAT64: *(double *)p = x; break;
-    case NISSL_INT8: *(int8_t *)p = (int8_t)to_integer(x); break;
-    case NISSL_UINT8: *(uint8_t *)p = (uint8_t)to_integer(x); break;
-    case NISSL_INT16: *(int16_t *)p = (int16_t)to_integer(x); break;
-    case NISSL_UINT16: *(uint16_t *)p = (uint16_t)to_integer(x); break;
-    case NISSL_INT32: *(int32_t *)p = (int32_t)to_integer(x); break;
-    case NISSL_INT64: *(int64_t *)p = to_integer(x); break;
-    case NISSL_BOOL: *(uint8_t *)p = x != 0; break;
-    default: break;
-    }
-}
-
 static nissl_status execute_cast(const nissl__step *step, nissl__call *call, nissl_error *err)
 {
     const nissl_view *in = call->in[0], *out = call->out[0];
@@ -367,13 +331,11 @@ static nissl_status execute_cast(const nissl__step *step, nissl__call *call, nis
             char *to = (char *)out->data + (at[0] + i * loop.stride[0][last]) * out_size;
             const char *from =
                 (const char *)in->data + (at[1] + i * loop.stride[1][last]) * in_size;
-            if (in->type == NISSL_INT64 && out->type != NISSL_FLOAT32 &&
-                out->type != NISSL_FLOAT64 &&
-                out->type != NISSL_BOOL) { /* exact: the low bytes of a little-endian integer */
-                memcpy(to, from, (size_t)out_size);
+            if (nissl__is_integer(in->type)) {
+                nissl__write_integer(to, out->type, nissl__read_integer(from, in->type));
                 continue;
             }
-            write_number(to, out->type, read_number(from, in->type));
+            nissl__write_number(to, out->type, nissl__read_number(from, in->type));
         }
     }
     return NISSL_OK;
