@@ -85,7 +85,8 @@ int nissl__new_value(nissl__compiler *c, nissl_type type, int rank, const int64_
                             .layout = layout,
                             .root = c->n_values,
                             .home = NISSL__HOME_ARENA};
-    memcpy(value->shape, shape, (size_t)rank * sizeof *shape);
+    if (rank)
+        memcpy(value->shape, shape, (size_t)rank * sizeof *shape);
     nissl__dense_strides(rank, shape, layout, value->stride);
     return c->n_values++;
 }

@@ -78,13 +78,33 @@ static nissl_status add_product(nissl__compiler *c, nissl__matmul_spec *spec, in
     return status;
 }
 
-/* C of a Gemm that is not a constant row: added in its own step. */
+/* out = a * factor, in its own step. */
+static nissl_status add_scaled(nissl__compiler *c, int a, float factor, int out, nissl_error *err)
+{
+    float *scalar = nissl__own(c, sizeof *scalar);
+    int n = scalar ? nissl__new_value(c, NISSL_FLOAT32, 0, NULL, NISSL__PLAIN, err) : -1;
+    if (n < 0)
+        return NISSL__NO_MEMORY(err, sizeof *scalar);
+    *scalar = factor;
+    c->values[n].constant = scalar;
+    c->values[n].home = NISSL__HOME_CONSTANT;
+    return nissl__add_binary(c, NISSL__BINARY_MUL, a, n, out, err);
+}
+
+/* C of a Gemm that is not a constant row: scaled and added in steps of its own. */
 static nissl_status add_addend(nissl__compiler *c, int product, int addend, float beta, int out,
                                nissl_error *err)
 {
-    if (beta != 1.0f)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
-                                "beta = %g with a C that is not a constant row", (double)beta);
+    if (beta != 1.0f) {
+        const nissl__value *v = &c->values[addend];
+        int scaled_addend = nissl__new_value(c, v->type, v->rank, v->shape, NISSL__PLAIN, err);
+        if (scaled_addend < 0)
+            return NISSL_ERR_INTERNAL;
+        nissl_status status = add_scaled(c, addend, beta, scaled_addend, err);
+        if (status != NISSL_OK)
+            return status;
+        addend = scaled_addend;
+    }
     return nissl__add_binary(c, NISSL__BINARY_ADD, product, addend, out, err);
 }
 
@@ -111,15 +131,13 @@ static nissl_status lower_gemm(nissl__compiler *c, const nissl__node *node, niss
     spec.b = vb->constant;
     if (spec.b && alpha != 1.0f && !(spec.b = scaled(c, spec.b, k * n, alpha)))
         return NISSL__NO_MEMORY(err, (size_t)(k * n) * sizeof(float));
-    if (!spec.b && alpha != 1.0f)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
-                                "alpha = %g with a B that depends on the stimulus", (double)alpha);
     if (row && spec.b) {
         spec.bias = vc->constant;
         if (beta != 1.0f && !(spec.bias = scaled(c, spec.bias, n, beta)))
             return NISSL__NO_MEMORY(err, (size_t)n * sizeof(float));
     }
-    if (!vc || spec.bias) {
+    float late_alpha = spec.b ? 1.0f : alpha; /* what is not in packed weights */
+    if ((!vc || spec.bias) && late_alpha == 1.0f) {
         out = nissl__absorb_activation(c, out, &spec.epilogue);
         return add_product(c, &spec, a, b, out, err);
     }
@@ -128,6 +146,15 @@ static nissl_status lower_gemm(nissl__compiler *c, const nissl__node *node, niss
         return NISSL_ERR_INTERNAL;
     if ((status = add_product(c, &spec, a, b, product, err)) != NISSL_OK)
         return status;
+    if (late_alpha != 1.0f) {
+        int whole =
+            vc ? nissl__new_value(c, NISSL_FLOAT32, 2, spec.out_shape, NISSL__PLAIN, err) : out;
+        if (whole < 0)
+            return NISSL_ERR_INTERNAL;
+        if ((status = add_scaled(c, product, late_alpha, whole, err)) != NISSL_OK || !vc)
+            return status;
+        product = whole;
+    }
     return add_addend(c, product, node->inputs[2], beta, out, err);
 }
 
