@@ -137,10 +137,10 @@ nissl_tuning_options nissl_tuning_options_default(const nissl_context *ctx);
  * @return NISSL_OK; NISSL_ERR_SHAPE if a size is below 1; NISSL_ERR_RANGE naming the first
  * condition outside its range, or for sizes that overflow; NISSL_ERR_MEMORY; NISSL_ERR_CANCELLED.
  *
- * Cost: about 10 flops per response and 40 per unit and condition, and for auROC the lesser of a
- * sort of the measuring half and n_best comparisons per response in it. Memory: 16 bytes per unit
- * and condition for the curves; for each thread 84 bytes per stimulus and 512 per condition. The
- * same bits for any number of threads.
+ * Cost: about 12 flops per response and 50 per unit and condition, and for auROC the lesser of a
+ * sort of the measuring half and n_best comparisons per response in it; bound by memory. Memory: 16
+ * bytes per unit and condition for the curves, 320 per stimulus, and for each thread 280 per
+ * stimulus and 512 per condition. The same bits for any number of threads. bench/tuning.py.
  * Oracle: oracles/tuning.py (numpy, scipy, scikit-learn).
  */
 nissl_status nissl_tuning_compute(nissl_context *ctx, const float *x, int64_t n_stimuli,

@@ -8,11 +8,13 @@
 #include "analyses/tuning.h"
 
 #define LANES      16
+#define TILES      4           /* filled at once: a page of x is visited for 256 bytes of it */
 #define SPLIT_NAME 0x74756e65u /* "tune": keeps the split's streams apart from others of a seed */
 
 /* What one worker needs for one tile. */
 typedef struct tile_scratch {
-    float *rows;       /* [n_counted, LANES] */
+    float *tiles;      /* [TILES, n_counted, LANES] */
+    const float *rows; /* [n_counted, LANES] of the tile at hand */
     double *mean;      /* [n_conditions, LANES] over both halves */
     double *mean_b;    /* [n_conditions, LANES] over the measuring half, as are the next two */
     double *squares_b; /* sum of squared deviations from mean_b */
@@ -20,6 +22,12 @@ typedef struct tile_scratch {
     float *column;  /* [n_measured] one unit on the measuring half */
     uint32_t *sort; /* [4 n_measured] */
 } tile_scratch;
+
+/* Of one stimulus over units, in lanes. */
+typedef struct population_sums {
+    double rectified[LANES], squares[LANES];
+    uint32_t n_finite[LANES];
+} population_sums;
 
 struct nissl__tuning_work {
     nissl_context *ctx;
@@ -30,9 +38,7 @@ struct nissl__tuning_work {
     int64_t *start;      /* [n_conditions + 1] into order */
     int64_t *n_choosing; /* [n_conditions] */
     int64_t *measured;   /* [n_conditions + 1] start of each condition in the measuring half */
-    double *sum;         /* [n_stimuli] of rectified responses over units so far, for the */
-    double *sum_squares; /* population sparseness */
-    int64_t *n_finite;
+    population_sums *population; /* [n_stimuli] over the units so far */
     nissl_tuning result;
     int n_scratch;
     tile_scratch *scratch; /* one per worker */
@@ -111,20 +117,20 @@ static bool allocate_scratch(tile_scratch *scratch, int64_t n_counted, int64_t n
                              int64_t n_conditions)
 {
     size_t cells = (size_t)n_conditions * LANES;
-    scratch->rows = nissl__alloc((size_t)n_counted * LANES, sizeof(float));
+    scratch->tiles = nissl__alloc((size_t)n_counted * TILES * LANES, sizeof(float));
     scratch->mean = nissl__alloc(cells, sizeof(double));
     scratch->mean_b = nissl__alloc(cells, sizeof(double));
     scratch->squares_b = nissl__alloc(cells, sizeof(double));
     scratch->rectified_b = nissl__alloc(cells, sizeof(double));
     scratch->column = nissl__alloc((size_t)n_measured, sizeof(float));
     scratch->sort = nissl__alloc(4 * (size_t)n_measured, sizeof(uint32_t));
-    return scratch->rows && scratch->mean && scratch->mean_b && scratch->squares_b &&
+    return scratch->tiles && scratch->mean && scratch->mean_b && scratch->squares_b &&
            scratch->rectified_b && scratch->column && scratch->sort;
 }
 
 static void free_scratch(tile_scratch *scratch)
 {
-    nissl__free(scratch->rows);
+    nissl__free(scratch->tiles);
     nissl__free(scratch->mean);
     nissl__free(scratch->mean_b);
     nissl__free(scratch->squares_b);
@@ -213,13 +219,10 @@ nissl_status nissl__tuning_begin(nissl_context *ctx, int64_t n_stimuli, int64_t 
     work->start = nissl__alloc(n_starts, sizeof *work->start);
     work->n_choosing = nissl__alloc(n_starts, sizeof *work->n_choosing);
     work->measured = nissl__alloc(n_starts, sizeof *work->measured);
-    work->sum = nissl__alloc(n, sizeof *work->sum);
-    work->sum_squares = nissl__alloc(n, sizeof *work->sum_squares);
-    work->n_finite = nissl__alloc(n, sizeof *work->n_finite);
+    work->population = nissl__alloc(n, sizeof *work->population);
     work->scratch = nissl__alloc((size_t)nissl_context_threads(ctx), sizeof *work->scratch);
-    if (!work->order || !work->start || !work->n_choosing || !work->measured || !work->sum ||
-        !work->sum_squares || !work->n_finite || !work->scratch ||
-        !allocate_result(&work->result)) {
+    if (!work->order || !work->start || !work->n_choosing || !work->measured || !work->population ||
+        !work->scratch || !allocate_result(&work->result)) {
         status = NISSL__FAIL(err, NISSL_ERR_MEMORY,
                              "out of memory: tuning of %lld units to %lld conditions",
                              (long long)n_units, (long long)n_conditions);
@@ -251,9 +254,7 @@ void nissl__tuning_abandon(nissl__tuning_work *work)
     nissl__free(work->start);
     nissl__free(work->n_choosing);
     nissl__free(work->measured);
-    nissl__free(work->sum);
-    nissl__free(work->sum_squares);
-    nissl__free(work->n_finite);
+    nissl__free(work->population);
     nissl_tuning_free(&work->result);
     nissl__free(work);
 }
@@ -317,7 +318,7 @@ static void segment_statistics(const float *restrict rows, int64_t n, double mea
         mean[l] = sum[l] / (double)n;
         rectified[l] = positive[l] / (double)n;
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && n > 1; i++)
         for (int l = 0; l < LANES; l++) {
             double d = rows[i * LANES + l] - mean[l];
             deviations[l] += d * d;
@@ -326,15 +327,16 @@ static void segment_statistics(const float *restrict rows, int64_t n, double mea
         squares[l] = deviations[l];
 }
 
-static void fill_tile(const block_job *job, int64_t unit, int n_lanes, float *rows)
+/* Copies the responses of n_units units; lanes beyond them keep what was there, finite or not, and
+ * nobody reads their results. */
+static void fill_tiles(const block_job *job, int64_t unit, int64_t n_units, float *tiles)
 {
     const nissl__tuning_work *work = job->work;
     for (int64_t i = 0; i < work->n_counted; i++) {
         const float *from = job->x + work->order[i] * job->n_units + unit;
-        for (int l = 0; l < n_lanes; l++)
-            rows[i * LANES + l] = from[l];
-        for (int l = n_lanes; l < LANES; l++)
-            rows[i * LANES + l] = 0;
+        for (int64_t u = 0; u < n_units; u += LANES)
+            memcpy(tiles + (u * work->n_counted + i * LANES), from + u,
+                   (size_t)NISSL__MIN(LANES, n_units - u) * sizeof *from);
     }
 }
 
@@ -491,46 +493,76 @@ static void erase_unit(nissl_tuning *result, int64_t u)
     result->preferred[u] = result->preferred_heldin[u] = -1;
 }
 
-static nissl_status tile_task(void *user, int64_t task, int worker, nissl_error *err)
+static void tune_tile(nissl__tuning_work *work, tile_scratch *scratch, int64_t unit, int n_lanes)
 {
-    block_job *job = user;
-    nissl__tuning_work *work = job->work;
-    tile_scratch *scratch = &work->scratch[worker];
-    int64_t unit = task * LANES;
-    int n_lanes = (int)NISSL__MIN(LANES, job->n_units - unit);
     lane_best chosen;
-    fill_tile(job, unit, n_lanes, scratch->rows);
-    describe(work, scratch, job->first + unit, n_lanes, &chosen);
+    describe(work, scratch, unit, n_lanes, &chosen);
     /* Sums of finite floats cannot overflow a double, so the mean tells if all were finite. */
     for (int l = 0; l < n_lanes; l++)
-        if (!isfinite(work->result.mean[job->first + unit + l]))
+        if (!isfinite(work->result.mean[unit + l]))
             chosen.highest[l] = chosen.lowest[l] = 0;
-    measure(work, scratch, job->first + unit, n_lanes, &chosen);
+    measure(work, scratch, unit, n_lanes, &chosen);
     for (int l = 0; l < n_lanes; l++)
-        if (!isfinite(work->result.mean[job->first + unit + l]))
-            erase_unit(&work->result, job->first + unit + l);
+        if (!isfinite(work->result.mean[unit + l]))
+            erase_unit(&work->result, unit + l);
+}
+
+static nissl_status tiles_task(void *user, int64_t task, int worker, nissl_error *err)
+{
+    block_job *job = user;
+    tile_scratch *scratch = &job->work->scratch[worker];
+    int64_t unit = task * TILES * LANES;
+    int64_t n_units = NISSL__MIN(TILES * LANES, job->n_units - unit);
+    fill_tiles(job, unit, n_units, scratch->tiles);
+    for (int64_t u = 0; u < n_units; u += LANES) {
+        scratch->rows = scratch->tiles + u * job->work->n_counted;
+        tune_tile(job->work, scratch, job->first + unit + u, (int)NISSL__MIN(LANES, n_units - u));
+    }
     return NISSL_OK;
 }
 
-/* One stimulus' sums over this block's units, added one by one so that blocks do not matter. */
+/* Adds the responses of units to one stimulus' sums. Unit u goes to lane u mod LANES, so that sums
+ * depend neither on blocks nor on how wide vectors are. */
+static void add_population(population_sums *sums, const float *x, int64_t first, int64_t n_units)
+{
+    int64_t u = 0;
+    int lane = (int)(first % LANES);
+    while (u < n_units) {
+        int n = (int)NISSL__MIN(LANES - lane, n_units - u);
+        if (n == LANES) {
+            uint32_t bits[LANES];
+            float rectified[LANES];
+            memcpy(bits, x + u, sizeof bits);
+            for (int l = 0; l < LANES; l++) {
+                sums->n_finite[l] += (bits[l] & 0x7fffffffu) < 0x7f800000u;
+                bits[l] &= 0u - (bits[l] < 0x7f800000u); /* neither negative nor infinite nor NaN */
+            }
+            memcpy(rectified, bits, sizeof bits);
+            for (int l = 0; l < LANES; l++) {
+                double r = rectified[l];
+                sums->rectified[l] += r;
+                sums->squares[l] += r * r;
+            }
+        } else {
+            for (int l = lane; l < lane + n; l++) {
+                double value = x[u + l - lane];
+                double rectified = isfinite(value) && value > 0 ? value : 0;
+                sums->rectified[l] += rectified;
+                sums->squares[l] += rectified * rectified;
+                sums->n_finite[l] += isfinite(value);
+            }
+        }
+        u += n;
+        lane = 0;
+    }
+}
+
 static nissl_status population_task(void *user, int64_t task, int worker, nissl_error *err)
 {
     block_job *job = user;
-    nissl__tuning_work *work = job->work;
-    const float *x = job->x + task * job->n_units;
-    double sum = work->sum[task], sum_squares = work->sum_squares[task];
-    int64_t n = work->n_finite[task];
-    for (int64_t u = 0; u < job->n_units; u++) {
-        double value = x[u];
-        bool finite = isfinite(value);
-        value = finite && value > 0 ? value : 0;
-        sum += value;
-        sum_squares += value * value;
-        n += finite;
-    }
-    work->sum[task] = sum;
-    work->sum_squares[task] = sum_squares;
-    work->n_finite[task] = n;
+    population_sums sums = job->work->population[task]; /* away from its neighbours' cache lines */
+    add_population(&sums, job->x + task * job->n_units, job->first, job->n_units);
+    job->work->population[task] = sums;
     return NISSL_OK;
 }
 
@@ -538,8 +570,9 @@ nissl_status nissl__tuning_block(nissl__tuning_work *work, const float *x, int64
                                  int64_t n_units, nissl_error *err)
 {
     block_job job = {work, x, first, n_units};
+    int64_t per_task = TILES * LANES;
     nissl_status status =
-        nissl__parallel(work->ctx, (n_units + LANES - 1) / LANES, tile_task, &job, err);
+        nissl__parallel(work->ctx, (n_units + per_task - 1) / per_task, tiles_task, &job, err);
     if (status == NISSL_OK)
         status = nissl__parallel(work->ctx, work->result.n_stimuli, population_task, &job, err);
     return status;
@@ -547,9 +580,17 @@ nissl_status nissl__tuning_block(nissl__tuning_work *work, const float *x, int64
 
 void nissl__tuning_end(nissl__tuning_work *work, nissl_tuning *out)
 {
-    for (int64_t s = 0; s < work->result.n_stimuli; s++)
-        work->result.population_sparseness[s] =
-            nissl__vinje_gallant(work->sum[s], work->sum_squares[s], work->n_finite[s]);
+    for (int64_t s = 0; s < work->result.n_stimuli; s++) {
+        const population_sums *sums = &work->population[s];
+        double rectified = 0, squares = 0;
+        int64_t n_finite = 0;
+        for (int l = 0; l < LANES; l++) {
+            rectified += sums->rectified[l];
+            squares += sums->squares[l];
+            n_finite += sums->n_finite[l];
+        }
+        work->result.population_sparseness[s] = nissl__vinje_gallant(rectified, squares, n_finite);
+    }
     *out = work->result;
     work->result = (nissl_tuning){0};
 }

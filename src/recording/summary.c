@@ -116,30 +116,100 @@ static float element(const nissl_view *view, int64_t offset)
     }
 }
 
-/* Any strides and types, element by element, in the order of the kernels. */
-static void summarise_plain(const nissl_view *view, int64_t origin, bool max, const axes *units,
-                            const axes *positions, float *value, uint32_t *active)
+/* A walk over axes in row-major order. */
+typedef struct walk {
+    const axes *a;
+    int64_t index[NISSL_MAX_RANK], offset;
+} walk;
+
+static int64_t next_offset(walk *w)
 {
-    for (int64_t u = 0; u < units->count; u++) {
-        int64_t base = origin + offset_of(units, u);
-        double sum = 0;
-        float best = element(view, base + offset_of(positions, 0));
-        uint32_t count = 0;
+    int64_t offset = w->offset;
+    for (int i = w->a->n - 1; i >= 0; i--) {
+        w->offset += w->a->stride[i];
+        if (++w->index[i] < w->a->size[i])
+            break;
+        w->offset -= w->a->size[i] * w->a->stride[i];
+        w->index[i] = 0;
+    }
+    return offset;
+}
+
+/* The positions of a block and the units of a chunk side by side: packed [n, n_units]. */
+static void pack(const nissl_view *view, int64_t origin, const int64_t *position, int64_t n,
+                 const int64_t *unit, int64_t n_units, float *packed)
+{
+    const float *x = view->data;
+    if (view->type == NISSL_FLOAT32 && unit[n_units - 1] - unit[0] == n_units - 1) {
+        for (int64_t p = 0; p < n; p++)
+            memcpy(packed + p * n_units, x + origin + position[p] + unit[0],
+                   (size_t)n_units * sizeof *x);
+    } else if (view->type == NISSL_FLOAT32) {
+        for (int64_t u = 0; u < n_units; u++)
+            for (int64_t p = 0; p < n; p++)
+                packed[p * n_units + u] = x[origin + unit[u] + position[p]];
+    } else {
+        for (int64_t u = 0; u < n_units; u++)
+            for (int64_t p = 0; p < n; p++)
+                packed[p * n_units + u] = element(view, origin + unit[u] + position[p]);
+    }
+}
+
+/* Any strides and types: packs 64 units by 64 positions at a time. */
+static void summarise_packed(const nissl__summary_kernels *kernels, const nissl_view *view,
+                             int64_t origin, bool max, const axes *units, const axes *positions,
+                             double *sum, float *value, uint32_t *active)
+{
+    float packed[64 * 64];
+    int64_t unit[64], position[64];
+    walk along_units = {.a = units};
+    for (int64_t u = 0; u < units->count; u += 64) {
+        int64_t n_units = NISSL__MIN(64, units->count - u);
+        uint32_t *a = active ? active + u : NULL;
+        walk along_positions = {.a = positions};
+        for (int64_t i = 0; i < n_units; i++)
+            unit[i] = next_offset(&along_units);
         for (int64_t first = 0; first < positions->count; first += 64) {
             int64_t n = NISSL__MIN(64, positions->count - first);
-            float t[8] = {0};
-            for (int64_t i = 0; i < n; i++) {
-                float v = element(view, base + offset_of(positions, first + i));
-                t[i % 8] += v;
-                best = v > best || v != v ? v : best;
-                count += v > 0;
-            }
-            sum += (double)(((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7])));
+            for (int64_t i = 0; i < n; i++)
+                position[i] = next_offset(&along_positions);
+            pack(view, origin, position, n, unit, n_units, packed);
+            if (max)
+                kernels->max_block(packed, n_units, n, n_units, value + u, a);
+            else
+                kernels->mean_block(packed, n_units, n, n_units, sum + u, a);
         }
-        value[u] = plain(max ? best : (float)(sum / (double)positions->count));
-        if (active)
-            active[u] = count;
     }
+}
+
+/* One stimulus, block by block: units adjacent and one stride between positions, or any view. */
+static void summarise_blocks(const nissl__summary_kernels *kernels, const nissl_view *view,
+                             int64_t origin, bool max, const axes *units, const axes *positions,
+                             double *sum, float *value, uint32_t *active)
+{
+    int64_t n_units = units->count, n_positions = positions->count;
+    for (int64_t u = 0; u < n_units; u++) {
+        sum[u] = 0;
+        value[u] = -INFINITY;
+    }
+    if (active)
+        memset(active, 0, (size_t)n_units * sizeof *active);
+    if (view->type == NISSL_FLOAT32 &&
+        (units->n == 0 || (units->n == 1 && units->stride[0] == 1)) && positions->n <= 1) {
+        int64_t stride = positions->n ? positions->stride[0] : 0;
+        const float *x = (const float *)view->data + origin;
+        for (int64_t first = 0; first < n_positions; first += 64) {
+            int64_t n = NISSL__MIN(64, n_positions - first);
+            if (max)
+                kernels->max_block(x + first * stride, n_units, n, stride, value, active);
+            else
+                kernels->mean_block(x + first * stride, n_units, n, stride, sum, active);
+        }
+    } else {
+        summarise_packed(kernels, view, origin, max, units, positions, sum, value, active);
+    }
+    for (int64_t u = 0; u < n_units; u++)
+        value[u] = plain(max ? value[u] : (float)(sum[u] / (double)n_positions));
 }
 
 static void copy_units(const float *x, int64_t n_units, float *value, uint32_t *active)
@@ -168,8 +238,8 @@ nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summa
     axes units = axes_of(view, NISSL_AXIS_UNIT);
     axes positions = axes_of(view, NISSL_AXIS_POSITION);
     bool max = summary == NISSL_SUMMARY_MAX, is_float = view->type == NISSL_FLOAT32;
-    bool unit_stride = is_float && units.n <= 1 && (units.n == 0 || units.stride[0] == 1);
-    bool one_stride = positions.n <= 1;
+    bool adjacent_units = units.n == 0 || (units.n == 1 && units.stride[0] == 1);
+    bool adjacent_positions = units.n <= 1 && positions.n == 1 && positions.stride[0] == 1;
     int64_t n_units = units.count, n_positions = positions.count;
     int64_t centre = centre_offset(view);
 
@@ -185,27 +255,21 @@ nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summa
                            (long long)n_positions);
     for (int64_t s = 0; s < n_stimuli; s++) {
         int64_t origin = offset_of(&stimuli, s);
-        const float *x = (const float *)view->data + (is_float ? origin : 0);
         float *v = value + s * n_units;
         uint32_t *a = active ? active + s * n_units : NULL;
-        if (summary != NISSL_SUMMARY_CENTRE || active) {
-            if (n_positions == 1 && unit_stride) {
-                copy_units(x, n_units, v, a);
-            } else if (unit_stride && one_stride) {
-                if (max)
-                    kernels->max_units(x, n_units, n_positions, positions.stride[0], v, a);
-                else
-                    kernels->mean_units(x, n_units, n_positions, positions.stride[0], scratch, v,
-                                        a);
-            } else if (is_float && units.n <= 1 && positions.n == 1 && positions.stride[0] == 1) {
-                int64_t stride = units.n ? units.stride[0] : 0;
-                if (max)
-                    kernels->max_positions(x, n_units, n_positions, stride, v, a);
-                else
-                    kernels->mean_positions(x, n_units, n_positions, stride, v, a);
-            } else {
-                summarise_plain(view, origin, max, &units, &positions, v, a);
-            }
+        if (summary == NISSL_SUMMARY_CENTRE && !active) {
+            /* nothing to count, so one position of each unit is all that is read */
+        } else if (is_float && n_positions == 1 && adjacent_units) {
+            copy_units((const float *)view->data + origin, n_units, v, a);
+        } else if (is_float && adjacent_positions && !(adjacent_units && n_units > 1)) {
+            const float *x = (const float *)view->data + origin;
+            int64_t stride = units.n ? units.stride[0] : 0;
+            if (max)
+                kernels->max_positions(x, n_units, n_positions, stride, v, a);
+            else
+                kernels->mean_positions(x, n_units, n_positions, stride, v, a);
+        } else {
+            summarise_blocks(kernels, view, origin, max, &units, &positions, scratch, v, a);
         }
         if (summary == NISSL_SUMMARY_CENTRE)
             for (int64_t u = 0; u < n_units; u++)

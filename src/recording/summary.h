@@ -18,14 +18,15 @@ typedef enum nissl__isa { NISSL__ISA_BASE, NISSL__ISA_AVX2, NISSL__ISA_AVX512 } 
 /* The best this machine runs; the tests also ask for lower ones. */
 nissl__isa nissl__summary_isa(void);
 
-/* Kernels for one stimulus of float32. active and sum may be NULL where said. */
+/* Kernels for float32 of one stimulus. active may be NULL. */
 typedef struct nissl__summary_kernels {
-    /* units adjacent, positions stride apart. sum: [n_units] scratch */
-    void (*mean_units)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,
-                       double *sum, float *value, uint32_t *active);
-    void (*max_units)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,
-                      float *value, uint32_t *active);
-    /* positions adjacent, units stride apart */
+    /* n <= 64 positions, the first of them the first of a block, stride apart; units adjacent.
+     * They add to sum, value and active. */
+    void (*mean_block)(const float *block, int64_t n_units, int64_t n, int64_t stride, double *sum,
+                       uint32_t *active);
+    void (*max_block)(const float *block, int64_t n_units, int64_t n, int64_t stride, float *value,
+                      uint32_t *active);
+    /* all positions, adjacent; units stride apart. They set value and active. */
     void (*mean_positions)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,
                            float *value, uint32_t *active);
     void (*max_positions)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,

@@ -9,7 +9,7 @@
  * without contraction, so the bits are the same. */
 #if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) &&                 \
     !defined(__clang__)
-#define NISSL__CLONES __attribute__((target_clones("default", "avx2", "arch=skylake-avx512")))
+#define NISSL__CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define NISSL__CLONES
 #endif
