@@ -76,7 +76,7 @@ def main():
     listed = []
     for i, name in enumerate(names):
         value = values[name]
-        if value.ndim < 1 or value.shape[0] != len(x) or value.dtype.kind != "f":
+        if name == first or value.ndim < 1 or value.shape[0] != len(x) or value.dtype.kind != "f":
             continue
         safe = re.sub(r"[^A-Za-z0-9_.-]", ".", name).lstrip(".")[:100]
         file_name = f"{i:04d}_{safe}.npy"

@@ -123,7 +123,7 @@ static const cli_example examples[] = {
 
 const cli_command cli_command_unit = {
     .name = "unit",
-    .title = "print one unit's sheet: tuning, indices, strongest and weakest stimuli",
+    .title = "print one unit's sheet: tuning, indices, strongest stimuli",
     .synopsis = "RECORDING SITE:INDEX [options]\nMODEL STIMULI SITE:INDEX [options]",
     .description =
         "Prints what a recording says about one unit: mean, spread and histogram of its "

@@ -21,7 +21,8 @@ static void print_json_text(const char *text)
 /* ---- against stored tensors ---- */
 
 /* A tensor that differs is an outcome, not an error: it is printed, and the exit code says it. */
-static int compare(cli_app *app, const nissl_network *network, const char *directory)
+static int compare(cli_app *app, const nissl_network *network, const char *directory,
+                   const char *label)
 {
     nissl_verify_options opt = nissl_verify_options_default();
     nissl_verification v = {0};
@@ -35,7 +36,7 @@ static int compare(cli_app *app, const nissl_network *network, const char *direc
     } else {
         char ratio[32];
         cli_print_fact("model", "%s", nissl_network_path(network));
-        cli_print_fact("reference", "%s", directory);
+        cli_print_fact("reference", "%s", label);
         cli_print_fact("inputs", "%" PRId64, v.n_inputs);
         cli_print_fact("tolerance", "%g of a tensor's range", v.tolerance);
         cli_print_fact("worst", "%s of its range",
@@ -117,12 +118,13 @@ static int run(cli_app *app)
     if (cli_subject_open(app, set->operand[0], set->stimuli, &subject) == NISSL_OK) {
         code = CLI_EXIT_OK;
         if (set->reference)
-            code = compare(app, subject.network, set->reference);
+            code = compare(app, subject.network, set->reference, set->reference);
         else if (set->runtime) {
             cli_runtime runtime = {0};
             code = cli_exit_code(cli_runtime_run(app, &subject, &runtime));
             if (code == CLI_EXIT_OK)
-                code = compare(app, subject.network, runtime.folder);
+                code = compare(app, subject.network, runtime.folder,
+                               set->save ? set->save : "onnxruntime, run now");
             cli_runtime_close(&runtime);
         }
         if (code == CLI_EXIT_OK && set->stimuli && !set->runtime)
@@ -211,7 +213,7 @@ static const cli_example examples[] = {
 
 const cli_command cli_command_verify = {
     .name = "verify",
-    .title = "compare a network's tensors with another framework's, or measure accuracy",
+    .title = "compare tensors with another framework's, or measure accuracy",
     .synopsis = "MODEL --reference DIR [options]\nMODEL --runtime onnxruntime [options]\n"
                 "MODEL --stimuli STIMULI [--classes FILE] [options]",
     .description =

@@ -9,10 +9,11 @@
 #include "print.h"
 #include "terminal.h"
 
-#define FACT_WIDTH  14
-#define SHORTEST    12 /* a text column is never made narrower than this */
-#define MAX_COLUMNS 64
-#define CELL        512
+#define FACT_WIDTH    14
+#define SHORTEST      8  /* a text column is never made narrower than this */
+#define SHORTEST_NAME 12 /* and the first of them than this */
+#define MAX_COLUMNS   64
+#define CELL          512
 
 bool cli_stdout_terminal(void)
 {
@@ -187,17 +188,20 @@ static void print_aligned(const nissl_table *table)
         }
         total += width[c] + (c > 0 ? 2 : 0);
     }
-    while (total > available) { /* take a column from the widest text */
-        int widest = -1;
-        for (int c = 0; c < n; c++)
-            if (table->columns[c].type == NISSL_COLUMN_TEXT && width[c] > SHORTEST &&
-                (widest < 0 || width[c] > width[widest]))
-                widest = c;
-        if (widest < 0)
-            break;
-        width[widest]--;
-        total--;
-    }
+    /* the first text names the row, so the others give way first */
+    for (int pass = 0; pass < 2; pass++)
+        while (total > available) {
+            int widest = -1;
+            for (int c = pass == 0; c < n; c++)
+                if (table->columns[c].type == NISSL_COLUMN_TEXT &&
+                    width[c] > (c > 0 ? SHORTEST : SHORTEST_NAME) &&
+                    (widest < 0 || width[c] > width[widest]))
+                    widest = c;
+            if (widest < 0)
+                break;
+            width[widest]--;
+            total--;
+        }
     for (int64_t row = -1; row < table->n_rows; row++) {
         for (int c = 0; c < n; c++) {
             bool right = table->columns[c].type != NISSL_COLUMN_TEXT;

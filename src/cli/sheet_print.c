@@ -141,7 +141,7 @@ static void tuning(const nissl_factor *factor, const nissl_tuning *t, bool ascii
     else
         printf("prefers %s\n", factor->levels[t->preferred[0]]);
     curve(factor, t, ascii, width);
-    printf("  selectivity %s (held out %s), d' %s, auROC %s, sparseness %s\n",
+    printf("  selectivity %s (held out %s), d' %s, auROC %s\n  lifetime sparseness %s\n",
            cli_text_real(t->selectivity[0], text[0], sizeof text[0]),
            cli_text_real(t->selectivity_heldout[0], text[1], sizeof text[1]),
            cli_text_real(t->dprime[0], text[2], sizeof text[2]),
@@ -156,19 +156,38 @@ static int64_t exemplars_of(const cli_sheet *s, int n_exemplars)
     return s->n_ordered < n_exemplars ? s->n_ordered : n_exemplars;
 }
 
-static void exemplars(const cli_sheet *s, bool strongest, int n_exemplars)
+/* Levels of a stimulus, as far as they fit behind `column`. */
+static void levels_of(const cli_sheet *s, int64_t stimulus, int column, int width)
 {
+    for (int f = 0; f < s->n_factors; f++) {
+        int32_t level = s->factor[f]->level[stimulus];
+        char text[128];
+        if (level < 0)
+            continue;
+        snprintf(text, sizeof text, "%.50s %.60s", s->factor[f]->name, s->factor[f]->levels[level]);
+        column += 2 + cli_text_columns(text);
+        if (column > width)
+            return;
+        printf("  %s", text);
+    }
+}
+
+static void exemplars(const cli_sheet *s, bool strongest, int n_exemplars, int width)
+{
+    const int64_t *order = strongest ? s->strongest : s->weakest;
+    int64_t n = exemplars_of(s, n_exemplars);
+    int label = 1;
+    for (int64_t k = 0; k < n; k++) {
+        int columns = cli_text_columns(nissl_recording_stimulus_id(s->recording, order[k]));
+        label = columns > label ? columns : label;
+    }
+    label = label > MOST_LABEL ? MOST_LABEL : label;
     printf("\n%s\n", strongest ? "strongest" : "weakest");
-    for (int64_t k = 0; k < exemplars_of(s, n_exemplars); k++) {
-        int64_t i = strongest ? s->strongest[k] : s->weakest[k];
+    for (int64_t k = 0; k < n; k++) {
         char text[32];
-        printf("  %-12s", cli_text_real(s->value[i], text, sizeof text));
-        name_in(nissl_recording_stimulus_id(s->recording, i), MOST_LABEL);
-        for (int f = 0; f < s->n_factors && f < 4; f++) {
-            int32_t level = s->factor[f]->level[i];
-            if (level >= 0)
-                printf("  %s %s", s->factor[f]->name, s->factor[f]->levels[level]);
-        }
+        printf("  %-10s", cli_text_real(s->value[order[k]], text, sizeof text));
+        name_in(nissl_recording_stimulus_id(s->recording, order[k]), label);
+        levels_of(s, order[k], 12 + label, width);
         putchar('\n');
     }
 }
@@ -193,8 +212,8 @@ void cli_sheet_print(const cli_app *app, const cli_sheet *s, int n_exemplars)
         histogram(s, ascii);
     for (int f = 0; f < s->n_factors; f++)
         tuning(s->factor[f], &s->tuning[f], ascii, width);
-    exemplars(s, true, n_exemplars);
-    exemplars(s, false, n_exemplars);
+    exemplars(s, true, n_exemplars, width);
+    exemplars(s, false, n_exemplars, width);
 }
 
 /* ---- JSON ---- */

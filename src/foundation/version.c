@@ -181,6 +181,7 @@ static json_t *libraries(void)
     unsigned major = 0, minor = 0, release = 0;
     char onednn[64], hdf5[64];
     snprintf(onednn, sizeof onednn, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
+    H5dont_atexit(); /* before HDF5 is first used; src/recording/h5.c says why */
     H5get_libversion(&major, &minor, &release);
     snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
     return json_pack("{s:{s:s,s:s,s:s}, s:{s:s,s:s,s:i}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, "

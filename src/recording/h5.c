@@ -32,6 +32,9 @@ hid_t nissl__h5_type(nissl_type type)
 nissl__h5_quiet nissl__h5_quiet_begin(void)
 {
     nissl__h5_quiet quiet = {0};
+    /* after a close that failed, on a full disk, HDF5's exit handler closes the file again and
+     * crashes */
+    H5dont_atexit();
     H5open();
     H5Eget_auto2(H5E_DEFAULT, &quiet.function, &quiet.data);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
