@@ -89,9 +89,11 @@ typedef struct nissl_visual_cortex_options {
     int n_scales;       /* 1 .. 16, smallest first; 0 = 4 */
 } nissl_visual_cortex_options;
 
-/** Stimuli that tell the cells of the default model apart. */
+/** Stimuli that tell the cells of the default model apart. Frequencies are odd, so that the pixels
+ * of 64 sample every phase of a grating: at 16 a rectified cell would see 4 of them, and its mean
+ * would depend on which. */
 #define NISSL_VISUAL_CORTEX_STIMULI                                                                \
-    "gratings:orientations=16,frequencies=6,8,10,12,14,16,18,20,22,phases=4+shapes"
+    "gratings:orientations=16,frequencies=5,7,9,11,13,15,17,19,21,phases=4+shapes"
 
 /** What is built in: an entry per simple cell of the sites "S1/scale<s>/rectified", then one per
  * complex cell of "C1/band<b>/complex". The terms are those of the gratings in nissl/stimuli.h. */

@@ -19,6 +19,11 @@ double nissl__vinje_gallant(double sum, double sum_squares, int64_t n);
 uint64_t nissl__count_below_twice(const float *a, int64_t n_a, const float *b, int64_t n_b,
                                   uint32_t *scratch);
 
+/* Preferred value between the levels of a factor and, if it is circular, how strong; NaN where it
+ * has none. curve: [n_levels]; value: [n_levels], or NULL for levels that are no numbers */
+void nissl__tuning_prefer(const nissl_factor *factor, const double *curve, const double *value,
+                          double *preferred, double *strength);
+
 /* Tuning in blocks of units: begin, each block once, end. */
 typedef struct nissl__tuning_work nissl__tuning_work;
 

@@ -84,9 +84,8 @@ static nissl_status find_columns(nissl_table *table, int at[N_COLUMNS], nissl_er
     return NISSL_OK;
 }
 
-/* Preferred value between the levels; NaN where the factor has none. value: [n_levels] or NULL */
-static void prefer(const nissl_factor *factor, const double *curve, const double *value,
-                   double *preferred, double *strength)
+void nissl__tuning_prefer(const nissl_factor *factor, const double *curve, const double *value,
+                          double *preferred, double *strength)
 {
     bool positive = true;
     *preferred = *strength = NAN;
@@ -124,8 +123,8 @@ static nissl_status fill_row(const nissl_tuning *t, int64_t unit, const char *si
     c[at[DPRIME]].real[row] = t->dprime[unit];
     c[at[AUROC]].real[row] = t->auroc[unit];
     c[at[LIFETIME_SPARSENESS]].real[row] = t->lifetime_sparseness[unit];
-    prefer(factor, t->curve + unit * t->n_conditions, value, &c[at[PREFERRED_VALUE]].real[row],
-           &c[at[VECTOR_STRENGTH]].real[row]);
+    nissl__tuning_prefer(factor, t->curve + unit * t->n_conditions, value,
+                         &c[at[PREFERRED_VALUE]].real[row], &c[at[VECTOR_STRENGTH]].real[row]);
     return status;
 }
 

@@ -227,8 +227,9 @@ nissl_status nissl__sites_table(const nissl_examination *e, const nissl__summary
 
 /* ---- units ---- */
 
-/* What is added to the columns of tuning. Mean and deviation only where nothing was tuned to. */
-enum { FREQUENCY, TOP, BOTTOM, MEAN, SD, N_UNIT_COLUMNS };
+/* What is added to the columns of tuning. Mean and deviation only where nothing was tuned to,
+ * values at the best stimulus only where something was. */
+enum { FREQUENCY, TOP, BOTTOM, MEAN, SD, N_UNIT_COLUMNS, VALUE_AT_BEST = MEAN, STRENGTH_AT_BEST };
 
 static const struct column unit_columns[N_UNIT_COLUMNS] = {
     [FREQUENCY] = {"frequency", "1", "Share of stimuli and positions at which the unit is > 0.",
@@ -318,6 +319,15 @@ static nissl_status fill_activity(const nissl_examination *e, int64_t n_units,
     return NISSL_OK;
 }
 
+static const struct column tuned_columns[] = {
+    {"preferred_value_at_best", "",
+     "Preferred value of a numeric factor where all other factors are those of the unit's best "
+     "stimulus; the plain preferred value averages over them.",
+     NISSL_COLUMN_REAL},
+    {"vector_strength_at_best", "1", "1 - circular variance of that curve, for circular factors.",
+     NISSL_COLUMN_REAL},
+};
+
 /* Rows of a recording without factors. */
 static nissl_status add_untuned(const nissl_examination *e, nissl_table *table, nissl_error *err)
 {
@@ -353,16 +363,21 @@ nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, ni
     if (status == NISSL_OK && e->n_factors == 0)
         status = add_untuned(e, &table, err);
     const int first_column = table.n_columns;
-    const int n_columns = e->n_factors == 0 ? N_UNIT_COLUMNS : MEAN;
-    for (int c = 0; c < n_columns && status == NISSL_OK; c++)
-        status =
-            nissl_table_add_column(&table, unit_columns[c].type, unit_columns[c].name,
-                                   unit_columns[c].unit, unit_columns[c].description, NULL, err);
+    for (int c = 0; c < N_UNIT_COLUMNS && status == NISSL_OK; c++) {
+        const struct column *column =
+            c >= MEAN && e->n_factors > 0 ? &tuned_columns[c - MEAN] : &unit_columns[c];
+        status = nissl_table_add_column(&table, column->type, column->name, column->unit,
+                                        column->description, NULL, err);
+    }
     for (size_t i = 0; i < e->n_sites && status == NISSL_OK; i++) {
         const int64_t n_units = nissl_recording_site(e->recording, i)->n_units;
         status = read_site(e->recording, i, &arrays, err);
         for (int f = 0; f < NISSL__MAX(e->n_factors, 1) && status == NISSL_OK; f++) {
             status = fill_activity(e, n_units, &arrays, &table, row, first_column, err);
+            if (status == NISSL_OK && e->n_factors > 0)
+                status = nissl__preferences_at_best(
+                    e, e->recording, i, f, &table.columns[first_column + VALUE_AT_BEST].real[row],
+                    &table.columns[first_column + STRENGTH_AT_BEST].real[row], err);
             row += n_units;
         }
         free_arrays(&arrays);
