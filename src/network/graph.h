@@ -47,6 +47,12 @@ struct nissl_network {
     nissl__onnx_tensor *twin_node_tensors; /* [n_nodes] data == NULL where not permuted */
 };
 
+/* A network of a graph in memory. The model is taken over, on failure too. path stands for it in
+ * messages, format says what it was read from, hash identifies its bytes. */
+nissl_status nissl__network_of_model(nissl_context *ctx, nissl__onnx_model *model, const char *path,
+                                     const char *format, uint64_t hash, nissl_network **out,
+                                     nissl_error *err);
+
 /* The index of a named value, or -1. O(n_values). */
 int nissl__network_find_value(const nissl_network *network, const char *name);
 

@@ -300,32 +300,25 @@ done:
     return status;
 }
 
-nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_network **out,
-                                nissl_error *err)
+nissl_status nissl__network_of_model(nissl_context *ctx, nissl__onnx_model *model, const char *path,
+                                     const char *format, uint64_t hash, nissl_network **out,
+                                     nissl_error *err)
 {
     nissl_status status;
     nissl_network *network = nissl__alloc(1, sizeof *network);
-    if (!network)
+    if (!network) {
+        nissl__onnx_free(model);
         return NISSL__NO_MEMORY(err, sizeof *network);
+    }
+    network->model = model;
+    network->opset = model->opset;
+    network->hash = hash;
     network->path = nissl__strdup(path);
-    if (!network->path) {
-        status = NISSL__NO_MEMORY(err, strlen(path) + 1);
+    network->format = nissl__strdup(format);
+    if (!network->path || !network->format) {
+        status = NISSL__NO_MEMORY(err, strlen(path) + strlen(format) + 2);
         goto done;
     }
-    if ((status = nissl__onnx_open(path, nissl__memory_limit(ctx), &network->model, err)) !=
-        NISSL_OK)
-        goto done;
-    network->opset = network->model->opset;
-    network->format = nissl__format(
-        "ONNX, opset %lld%s%s%s%s", (long long)network->opset,
-        network->model->producer_name[0] ? ", " : "", network->model->producer_name,
-        network->model->producer_version[0] ? " " : "", network->model->producer_version);
-    if (!network->format) {
-        status = NISSL__NO_MEMORY(err, 64);
-        goto done;
-    }
-    if ((status = hash_file(path, &network->hash, err)) != NISSL_OK)
-        goto done;
     if ((status = index_graph(network, err)) != NISSL_OK)
         goto done;
     if ((status = check_operators(network, err)) != NISSL_OK)
@@ -334,6 +327,30 @@ nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_netw
     network = NULL;
 done:
     nissl_network_free(network);
+    return status;
+}
+
+nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_network **out,
+                                nissl_error *err)
+{
+    nissl__onnx_model *model = NULL;
+    uint64_t hash;
+    nissl_status status = nissl__onnx_open(path, nissl__memory_limit(ctx), &model, err);
+    if (status != NISSL_OK)
+        return status;
+    if ((status = hash_file(path, &hash, err)) != NISSL_OK) {
+        nissl__onnx_free(model);
+        return status;
+    }
+    char *format = nissl__format("ONNX, opset %lld%s%s%s%s", (long long)model->opset,
+                                 model->producer_name[0] ? ", " : "", model->producer_name,
+                                 model->producer_version[0] ? " " : "", model->producer_version);
+    if (!format) {
+        nissl__onnx_free(model);
+        return NISSL__NO_MEMORY(err, 64);
+    }
+    status = nissl__network_of_model(ctx, model, path, format, hash, out, err);
+    nissl__free(format);
     return status;
 }
 
