@@ -1,6 +1,6 @@
 /*
  * Opens reports from disk in headless Chromium and uses them as a reader would:
- * node browser.mjs PLAYWRIGHT_CORE CHROMIUM REPORT...
+ * node browser.mjs PLAYWRIGHT_CORE CHROMIUM REPORT... --plain REPORT (one without bundles)
  * Fails on any console error or warning, any request that is not for a file, any name that became code.
  */
 import assert from 'node:assert/strict';
@@ -9,7 +9,8 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 
-const [core, executablePath, ...reports] = process.argv.slice(2);
+const [core, executablePath, ...folders] = process.argv.slice(2);
+const reports = folders.slice(0, folders.indexOf('--plain')), plain = folders.at(-1);
 const { chromium } = createRequire(import.meta.url)(path.resolve(core));
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'nissl-browser-'));
 const context = await chromium.launchPersistentContext(profile, {
@@ -153,7 +154,13 @@ try {
             await close();
         }
     }
-    console.log(`${checks} checks of ${reports.length} reports`);
+    for (const name of ['index.html', 'site/005-y.html']) {
+        const { page, close } = await open(path.join(plain, name));
+        check(await page.locator('#no-bundles').isVisible(), `${name}: says that charts need the bundles`);
+        check((await page.$$('.plot.absent')).length > 0 && (await page.$$('table tbody tr')).length > 0, `${name}: tables without charts`);
+        await close();
+    }
+    console.log(`${checks} checks of ${reports.length + 1} reports`);
 } finally {
     await context.close();
     fs.rmSync(profile, { recursive: true, force: true });

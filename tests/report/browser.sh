@@ -9,7 +9,10 @@ chromium=$(command -v chromium || command -v chromium-browser || command -v goog
 [ -s "$web/vega.min.js" ] || skip "the chart bundles were not fetched"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT INT TERM
-"$make_report" "$work" "$web" || exit 1
+mkdir "$work/hostile" "$work/plain"
+"$make_report" "$work/hostile" "$web" || exit 1
+"$make_report" "$work/plain" "$source" || exit 1 # without bundles
 node "$synthetic" "$source" "$web" "$work/labels" labels || exit 1
 node "$synthetic" "$source" "$web" "$work/gratings" gratings || exit 1
-NODE_PATH="$web/npm/node_modules" node "$test" "$web/npm/node_modules/playwright-core" "$chromium" "$work/report" "$work/labels" "$work/gratings"
+node "$test" "$web/npm/node_modules/playwright-core" "$chromium" "$work/hostile/report" \
+    "$work/labels" "$work/gratings" --plain "$work/plain/report"

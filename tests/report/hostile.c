@@ -100,43 +100,58 @@ static nissl_status write_stimuli(const char *directory, nissl_error *err)
     return status;
 }
 
-nissl_status hostile_report_write(nissl_context *ctx, const char *directory, const char *web,
-                                  nissl_error *err)
+void hostile_free(hostile *h)
 {
-    nissl_network *network = NULL;
-    nissl_stimuli *stimuli = NULL;
-    nissl_examination examination = {0};
+    nissl_examination_free(&h->examination);
+    nissl_stimuli_free(h->stimuli);
+    nissl_network_free(h->network);
+    *h = (hostile){0};
+}
+
+nissl_status hostile_examine(nissl_context *ctx, const char *directory, const char *web,
+                             hostile *out, nissl_error *err)
+{
+    const nissl_view input = {.rank = 4, .shape = {-1, 1, SIDE, SIDE}};
     nissl_stimuli_options options = nissl_stimuli_options_default();
-    nissl_report_options report = nissl_report_options_default();
-    char model[512], shown[512], out[512];
-    int64_t shape[] = {-1, 1, SIDE, SIDE};
-    const nissl_view input = {.rank = 4, .shape = {shape[0], shape[1], shape[2], shape[3]}};
+    char model[512], shown[512];
+    hostile h = {.options = nissl_report_options_default()};
     nissl_status status;
     snprintf(model, sizeof model, "%s/model.onnx", directory);
     snprintf(shown, sizeof shown, "%s/stimuli", directory);
-    snprintf(out, sizeof out, "%s/report", directory);
+    snprintf(h.report, sizeof h.report, "%s/report", directory);
     options.input_shape = &input;
     options.preprocess = "{}";
-    report.web = web;
-    report.title = "<title>&\"hostile\"</title><script>hacked=1</script>";
-    report.parity = "{\"passed\": true, \"sentence\": \"<script>hacked=1</script>\"}";
-    report.parameters = "[{\"name\": \"<u>seed\", \"value\": 7, \"default\": 0, \"set\": \"command "
-                        "line\", \"description\": \"</script>\"}]";
+    h.options.web = web;
+    h.options.title = "<title>&\"hostile\"</title><script>hacked=1</script>";
+    h.options.parity = "{\"passed\": true, \"sentence\": \"<script>hacked=1</script>\"}";
+    h.options.parameters = "[{\"name\": \"<u>seed\", \"value\": 7, \"default\": 0, \"set\": "
+                           "\"command line\", \"description\": \"</script>\"}]";
     status = write_model(model, err);
     if (status == NISSL_OK)
         status = write_stimuli(shown, err);
     if (status == NISSL_OK)
-        status = make(out, err);
+        status = make(h.report, err);
     if (status == NISSL_OK)
-        status = nissl_network_open(ctx, model, &network, err);
+        status = nissl_network_open(ctx, model, &h.network, err);
     if (status == NISSL_OK)
-        status = nissl_stimuli_open(ctx, shown, &options, &stimuli, err);
+        status = nissl_stimuli_open(ctx, shown, &options, &h.stimuli, err);
     if (status == NISSL_OK)
-        status = nissl_examine(ctx, network, stimuli, NULL, out, &examination, err);
+        status = nissl_examine(ctx, h.network, h.stimuli, NULL, h.report, &h.examination, err);
     if (status == NISSL_OK)
-        status = nissl_report_write(ctx, &examination, network, stimuli, &report, out, err);
-    nissl_examination_free(&examination);
-    nissl_stimuli_free(stimuli);
-    nissl_network_free(network);
+        *out = h;
+    else
+        hostile_free(&h);
+    return status;
+}
+
+nissl_status hostile_report_write(nissl_context *ctx, const char *directory, const char *web,
+                                  nissl_error *err)
+{
+    hostile h = {0};
+    nissl_status status = hostile_examine(ctx, directory, web, &h, err);
+    if (status == NISSL_OK)
+        status = nissl_report_write(ctx, &h.examination, h.network, h.stimuli, &h.options, h.report,
+                                    err);
+    hostile_free(&h);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,19 +16,39 @@
 
 static char folder[] = "/tmp/nissl-report-XXXXXX";
 static char report_folder[64];
+static nissl_context *ctx;
+static hostile examined;
+
+static nissl_status write_into(const char *directory, const char *web, nissl_error *err)
+{
+    nissl_report_options options = examined.options;
+    options.web = web;
+    return nissl_report_write(ctx, &examined.examination, examined.network, examined.stimuli,
+                              &options, directory, err);
+}
 
 static int write_report(void **state)
 {
-    nissl_context *ctx = NULL;
     nissl_error err = {0};
-    const char *web = getenv("NISSL_WEB");
     if (mkdtemp(folder) == NULL || nissl_context_new(NULL, &ctx, &err) != NISSL_OK)
         return 1;
-    if (hostile_report_write(ctx, folder, web, &err) != NISSL_OK)
-        fprintf(stderr, "%s\n", err.message);
     snprintf(report_folder, sizeof report_folder, "%s/report", folder);
-    nissl_context_free(ctx);
+    if (hostile_examine(ctx, folder, getenv("NISSL_WEB"), &examined, &err) != NISSL_OK ||
+        write_into(report_folder, getenv("NISSL_WEB"), &err) != NISSL_OK)
+        fprintf(stderr, "%s\n", err.message);
     return err.code != NISSL_OK;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    return remove(path);
+}
+
+static int remove_report(void **state)
+{
+    hostile_free(&examined);
+    nissl_context_free(ctx);
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static char *read_file(const char *name)
@@ -188,10 +209,8 @@ static void overview_says_what_was_done(void **state)
 /* Site data against the recording it was made from. */
 static void sites_say_what_was_recorded(void **state)
 {
-    nissl_context *ctx = NULL;
     nissl_recording *recording = NULL;
     char *path = nissl__format("%s/recording.nwb", report_folder);
-    assert_int_equal(nissl_context_new(NULL, &ctx, NULL), NISSL_OK);
     assert_int_equal(nissl_recording_open(ctx, path, &recording, NULL), NISSL_OK);
     for (size_t s = 0; s < nissl_recording_n_sites(recording); s++) {
         const nissl_recorded_site *site = nissl_recording_site(recording, s);
@@ -239,7 +258,6 @@ static void sites_say_what_was_recorded(void **state)
         nissl__free(name);
     }
     nissl_recording_free(recording);
-    nissl_context_free(ctx);
     nissl__free(path);
 }
 
@@ -274,16 +292,64 @@ static void every_exemplar_has_its_picture(void **state)
     json_decref(units);
 }
 
+static char *other_folder(const char *name)
+{
+    char *path = nissl__format("%s/%s", folder, name);
+    assert_int_equal(mkdir(path, 0777), 0);
+    return path;
+}
+
 static void a_missing_web_folder_is_named(void **state)
 {
-    nissl_context *ctx = NULL;
     nissl_error err = {0};
-    char other[] = "/tmp/nissl-report-XXXXXX";
-    assert_non_null(mkdtemp(other));
-    assert_int_equal(nissl_context_new(NULL, &ctx, NULL), NISSL_OK);
-    assert_int_equal(hostile_report_write(ctx, other, "/nonexistent/web", &err), NISSL_ERR_IO);
+    char *other = other_folder("other");
+    assert_int_equal(write_into(other, "/nonexistent/web", &err), NISSL_ERR_IO);
     assert_non_null(strstr(err.message, "/nonexistent/web/index.html"));
-    nissl_context_free(ctx);
+    assert_int_equal(write_into("/nonexistent/report", getenv("NISSL_WEB"), &err), NISSL_ERR_IO);
+    assert_non_null(strstr(err.message, "/nonexistent/report"));
+    nissl__free(other);
+}
+
+/* The folder of the sources holds everything but the bundles. */
+static void without_bundles_the_rest_is_there(void **state)
+{
+    char *other = other_folder("plain"), *path = nissl__format("%s/index.html", other),
+         *page = NULL;
+    const char *web = getenv("NISSL_WEB_SOURCE");
+    assert_non_null(web);
+    assert_int_equal(write_into(other, web, NULL), NISSL_OK);
+    assert_int_equal(nissl__report_read(path, &page, NULL, NULL), NISSL_OK);
+    assert_null(strstr(page, "vega"));
+    assert_null(strstr(page, "@"));
+    nissl__free(path);
+    path = nissl__format("%s/charts/depth-active.vl.json", other);
+    assert_int_equal(access(path, R_OK), 0);
+    nissl__free(path);
+    nissl__free(page);
+    nissl__free(other);
+}
+
+/* A report that could not be finished has no index.html, also where an older one had. */
+static void running_out_of_memory_leaves_no_index(void **state)
+{
+    char *other = other_folder("memory"), *path = nissl__format("%s/index.html", other);
+    int failures = 0;
+    for (uint64_t n = 1; n < 4000; n += 1 + n / 4) {
+        nissl_error err = {0};
+        nissl_status status;
+        nissl__report_write_bytes(other, "index.html", "old", 3, NULL);
+        nissl__alloc_fail_at(n);
+        status = write_into(other, getenv("NISSL_WEB"), &err);
+        nissl__alloc_fail_at(0);
+        if (status == NISSL_OK)
+            continue;
+        failures++;
+        assert_true(err.message[0] != '\0');
+        assert_true(n < 3 || access(path, F_OK) != 0);
+    }
+    assert_true(failures > 20);
+    nissl__free(path);
+    nissl__free(other);
 }
 
 int main(void)
@@ -294,6 +360,8 @@ int main(void)
         cmocka_unit_test(sites_say_what_was_recorded),
         cmocka_unit_test(every_exemplar_has_its_picture),
         cmocka_unit_test(a_missing_web_folder_is_named),
+        cmocka_unit_test(without_bundles_the_rest_is_there),
+        cmocka_unit_test(running_out_of_memory_leaves_no_index),
     };
-    return cmocka_run_group_tests(tests, write_report, NULL);
+    return cmocka_run_group_tests(tests, write_report, remove_report);
 }

@@ -4,8 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "report/pages.h"
@@ -15,6 +18,16 @@ static char folder[] = "/tmp/nissl-report-XXXXXX";
 static int make_folder(void **state)
 {
     return mkdtemp(folder) == NULL;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    return remove(path);
+}
+
+static int remove_folder(void **state)
+{
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static char *read_file(const char *name)
@@ -191,13 +204,36 @@ static void errors_name_the_path(void **state)
     assert_non_null(strstr(err.message, "/nonexistent/nissl/data/x.js"));
     assert_int_equal(nissl__report_read("/nonexistent/nissl", &text, NULL, &err), NISSL_ERR_IO);
     assert_non_null(strstr(err.message, "/nonexistent/nissl"));
-    /* a device that is always full; the name it would be renamed to is not touched */
-    if (access("/dev/full", W_OK) == 0) {
-        nissl__report report = {.directory = folder, .web = folder};
-        assert_int_equal(nissl__page_write(&report, "absent.html", "", "t", "1", "p.html", &err),
-                         NISSL_ERR_IO);
-        assert_non_null(strstr(err.message, "absent.html"));
-    }
+    nissl__report report = {.directory = folder, .web = folder};
+    assert_int_equal(nissl__page_write(&report, "absent.html", "", "t", "1", "p.html", &err),
+                     NISSL_ERR_IO);
+    assert_non_null(strstr(err.message, "absent.html"));
+}
+
+/* A file that cannot be written whole does not appear, and the one before it stays. */
+static void a_full_disk_leaves_no_half_file(void **state)
+{
+    struct rlimit before, limit;
+    nissl_error err = {0};
+    char *big = nissl__alloc(100000, 1);
+    memset(big, 'x', 100000);
+    assert_int_equal(nissl__report_write_bytes(folder, "whole.js", "old", 3, NULL), NISSL_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){4096, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    nissl_status old = nissl__report_write_bytes(folder, "whole.js", big, 100000, &err);
+    nissl_status new = nissl__report_write_bytes(folder, "new.js", big, 100000, NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(old, NISSL_ERR_IO);
+    assert_int_equal(new, NISSL_ERR_IO);
+    assert_non_null(strstr(err.message, "/whole.js"));
+    char *text = read_file("whole.js"), *path = nissl__format("%s/new.js", folder);
+    assert_string_equal(text, "old");
+    assert_int_not_equal(access(path, F_OK), 0);
+    nissl__free(text);
+    nissl__free(path);
+    nissl__free(big);
 }
 
 static void indices_are_explained(void **state)
@@ -225,7 +261,8 @@ int main(void)
         cmocka_unit_test(templates_are_filled),
         cmocka_unit_test(file_names_are_tame),
         cmocka_unit_test(errors_name_the_path),
+        cmocka_unit_test(a_full_disk_leaves_no_half_file),
         cmocka_unit_test(indices_are_explained),
     };
-    return cmocka_run_group_tests(tests, make_folder, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
