@@ -27,7 +27,7 @@ demo: ## install what is missing, build, examine the built-in model, say where t
 	@scripts/bootstrap.sh build web
 	@$(MAKE) --no-print-directory --quiet $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet program
-	@$(BUILD)/nissl demo -o $(OUT)
+	@$(BUILD)/nissl demo --force -o $(OUT)
 	@echo "report: $(abspath $(OUT))/index.html"
 
 test: ## install what is missing, build, run every test at two instruction sets

@@ -19,9 +19,11 @@
 #define MODEL  "model/visual_cortex.onnx"
 #define FOLDER "nissl-demo"
 
-/* Cells whose built-in value was found again, of one kind. */
+#define OCTAVES 0.25 /* how far from the built-in frequency the preferred one may lie */
+
+/* Cells whose built-in values the examination found again. */
 typedef struct recovery {
-    int64_t n, orientation, frequency, twin_orientation, twin_frequency;
+    int64_t n, orientation, frequency, both;
 } recovery;
 
 /* Distance on a circle of 180 degrees. */
@@ -40,85 +42,114 @@ static int find_factor(const nissl_examination *e, const char *name)
     return -1;
 }
 
-/* Whether no tested level is nearer to the truth than the preferred one. */
-static bool recovered(const nissl_examination *e, const nissl_tuning *tuning, int64_t site,
-                      int factor, int64_t unit, double truth, bool circular)
+/* The level that a unit prefers, NaN if none. */
+static double preferred(const nissl_examination *e, const nissl_tuning *tuning, int64_t site,
+                        int factor, int64_t unit)
 {
     const nissl_factor *levels = nissl_recording_factor(e->recording, e->factors[factor]);
     const nissl_tuning *t = &tuning[site * e->n_factors + factor];
-    int32_t preferred = unit < t->n_units ? t->preferred[unit] : -1;
-    double nearest = INFINITY, found = INFINITY;
-    for (int i = 0; i < levels->n_levels; i++) {
-        double value = strtod(levels->levels[i], NULL);
-        double distance = circular ? between(value, truth) : fabs(value - truth);
-        nearest = fmin(nearest, distance);
-        if (i == preferred)
-            found = distance;
-    }
-    return found <= nearest + 1e-9;
+    int32_t level = unit < t->n_units ? t->preferred[unit] : -1;
+    return level >= 0 ? strtod(levels->levels[level], NULL) : NAN;
 }
 
-static void count(const nissl_examination *e, const nissl_visual_cortex_unit *units, size_t n,
-                  recovery out[2])
+/* Whether no tested orientation is nearer to the built-in one than the preferred one. */
+static bool nearest(const nissl_factor *levels, double found, double truth)
+{
+    double least = INFINITY;
+    for (int i = 0; i < levels->n_levels; i++)
+        least = fmin(least, between(strtod(levels->levels[i], NULL), truth));
+    return between(found, truth) <= least + 1e-9;
+}
+
+static void count(const nissl_examination *e, const nissl_tuning *tuning,
+                  const nissl_visual_cortex_unit *units, size_t n, recovery out[2])
 {
     int orientation = find_factor(e, "orientation"), frequency = find_factor(e, "frequency");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && orientation >= 0 && frequency >= 0; i++) {
         const nissl_visual_cortex_unit *u = &units[i];
         int64_t site = nissl_recording_find_site(e->recording, u->site);
         recovery *r = &out[u->complex_cell];
-        if (site < 0 || orientation < 0 || frequency < 0)
+        if (site < 0)
             continue;
+        bool same = nearest(nissl_recording_factor(e->recording, e->factors[orientation]),
+                            preferred(e, tuning, site, orientation, u->unit), u->orientation);
+        double ratio = preferred(e, tuning, site, frequency, u->unit) / u->frequency;
+        bool close = fabs(log2(ratio)) <= OCTAVES;
         r->n++;
-        r->orientation += recovered(e, e->tuning, site, orientation, u->unit, u->orientation, true);
-        r->frequency += recovered(e, e->tuning, site, frequency, u->unit, u->frequency, false);
-        if (!e->twin_tuning)
-            continue;
-        r->twin_orientation +=
-            recovered(e, e->twin_tuning, site, orientation, u->unit, u->orientation, true);
-        r->twin_frequency +=
-            recovered(e, e->twin_tuning, site, frequency, u->unit, u->frequency, false);
+        r->orientation += same;
+        r->frequency += close;
+        r->both += same && close;
     }
 }
 
-static json_t *recovery_json(const recovery *r, bool twin)
+/* A row per kind of cell and network. */
+static nissl_status recovery_table(const nissl_examination *e,
+                                   const nissl_visual_cortex_unit *units, size_t n,
+                                   nissl_table *out, nissl_error *err)
 {
-    json_t *root = json_pack("{s:I, s:I, s:I}", "cells", (json_int_t)r->n, "orientation",
-                             (json_int_t)r->orientation, "frequency", (json_int_t)r->frequency);
-    if (twin) {
-        json_object_set_new(root, "twin_orientation", json_integer(r->twin_orientation));
-        json_object_set_new(root, "twin_frequency", json_integer(r->twin_frequency));
+    static const char *const kinds[] = {"simple", "complex"};
+    static const char *const columns[][2] = {
+        {"n", "cells whose truth is built in"},
+        {"orientation", "cells that prefer the tested orientation nearest to the built-in one"},
+        {"frequency", "cells that prefer a frequency within a quarter octave of the built-in one"},
+        {"both", "cells that prefer both"}};
+    nissl_table table = {0};
+    nissl_status status =
+        nissl_table_new("recovered", "Cells whose built-in preference was found", &table, err);
+    if (status == NISSL_OK)
+        status = nissl_table_add_column(&table, NISSL_COLUMN_TEXT, "cells", "", "kind of cell",
+                                        NULL, err);
+    if (status == NISSL_OK)
+        status = nissl_table_add_column(&table, NISSL_COLUMN_TEXT, "in", "",
+                                        "the network or its twin", NULL, err);
+    for (int i = 0; status == NISSL_OK && i < 4; i++)
+        status = nissl_table_add_column(&table, NISSL_COLUMN_INTEGER, columns[i][0], "1",
+                                        columns[i][1], NULL, err);
+    recovery found[2][2] = {{{0}, {0}}, {{0}, {0}}};
+    int n_networks = e->twin_tuning ? 2 : 1;
+    for (int twin = 0; twin < n_networks; twin++)
+        count(e, twin ? e->twin_tuning : e->tuning, units, n, found[twin]);
+    for (int i = 0; status == NISSL_OK && i < 2 * n_networks; i++) {
+        int kind = i / n_networks, twin = i % n_networks;
+        const recovery *r = &found[twin][kind];
+        status = nissl_table_add_rows(&table, 1, err);
+        if (status == NISSL_OK)
+            status = nissl_table_set_text(&table, i, 0, kinds[kind], err);
+        if (status == NISSL_OK)
+            status = nissl_table_set_text(&table, i, 1, twin ? "twin" : "network", err);
+        if (status != NISSL_OK)
+            break;
+        table.columns[2].integer[i] = r->n;
+        table.columns[3].integer[i] = r->orientation;
+        table.columns[4].integer[i] = r->frequency;
+        table.columns[5].integer[i] = r->both;
     }
-    return root;
+    if (status == NISSL_OK)
+        *out = table;
+    else
+        nissl_table_free(&table);
+    return status;
 }
 
-static void print_recovery(const char *kind, const recovery *r, bool twin)
+static nissl_status print_all(cli_app *app, const cli_job *job,
+                              const nissl_visual_cortex_unit *units, size_t n, const char *folder)
 {
-    char text[2][64] = {"", ""};
-    if (twin) {
-        snprintf(text[0], sizeof text[0], " (twin %" PRId64 ")", r->twin_orientation);
-        snprintf(text[1], sizeof text[1], " (twin %" PRId64 ")", r->twin_frequency);
-    }
-    printf("%-14sbuilt-in orientation recovered for %" PRId64 " of %" PRId64
-           "%s, frequency for %" PRId64 "%s\n",
-           kind, r->orientation, r->n, text[0], r->frequency, text[1]);
-}
-
-static void print_all(cli_app *app, const cli_job *job, const nissl_visual_cortex_unit *units,
-                      size_t n, const char *folder)
-{
-    recovery r[2] = {{0}, {0}};
-    bool twin = job->examination.twin_tuning != NULL;
+    nissl_table table = {0};
     json_t *extra = NULL;
-    count(&job->examination, units, n, r);
+    nissl_status status = recovery_table(&job->examination, units, n, &table, &app->err);
+    if (status != NISSL_OK)
+        return status;
     if (app->set.json) {
-        extra = json_pack("{s:{s:o, s:o}}", "recovered", "simple", recovery_json(&r[0], twin),
-                          "complex", recovery_json(&r[1], twin));
+        extra = json_pack("{s:o}", "recovered", cli_table_json(&table));
     } else {
-        print_recovery("simple cells", &r[0], twin);
-        print_recovery("complex cells", &r[1], twin);
+        puts("cells whose built-in orientation (the nearest tested) and frequency (within a "
+             "quarter\noctave) the examination found:");
+        cli_print_table(&table);
         putchar('\n');
     }
     cli_job_print(app, job, folder, extra);
+    nissl_table_free(&table);
+    return NISSL_OK;
 }
 
 /* Writes the model and the report into the working folder, so that the report names the model by a
@@ -167,7 +198,7 @@ static int run(cli_app *app)
     if (status == NISSL_OK)
         status = cli_output_commit(&output, &app->err);
     if (status == NISSL_OK)
-        print_all(app, &job, units, n, folder);
+        status = print_all(app, &job, units, n, folder);
     cli_output_abandon(&output);
     cli_job_free(&job);
     free(units);

@@ -28,7 +28,7 @@ error no_output 2 "give -o REC.nwb, or --dry-run" record "$model" $stimuli
 error no_folder 1 "nowhere/a.nwb" record "$model" $stimuli -o nowhere/a.nwb
 error unknown_site 1 "zebra" record "$model" $stimuli -o f.nwb --sites 'zebra*'
 error unknown_statistic 1 "median" record "$model" $stimuli -o f.nwb --reduce median
-error too_little_memory 1 "the plan needs .* and --memory allows 102 kB" record "$model" $stimuli -o f.nwb --memory 100K
+error too_little_memory 1 "needs [0-9.]+ .*(--memory allows|the limit is)" record "$model" $stimuli -o f.nwb --memory 100K
 holds failures_leave_nothing test ! -e f.nwb
 
 run tuning a.nwb
