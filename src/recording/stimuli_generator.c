@@ -388,11 +388,12 @@ static void draw_shape(const generator_state *state, int64_t index, float *out)
     for (int64_t row = 0; row < state->height; row++)
         for (int64_t column = 0; column < state->width; column++) {
             int n = 0;
-            for (int i = 0; i < samples * samples; i++) {
-                double x =
-                    (double)column + (i % samples + 0.5) / samples - s.x * (double)state->width;
-                double y =
-                    (double)row + (i / samples + 0.5) / samples - s.y * (double)state->height;
+            double cx = (double)column + 0.5 - s.x * (double)state->width;
+            double cy = (double)row + 0.5 - s.y * (double)state->height;
+            bool near = fabs(cx) < half + 1 && fabs(cy) < half + 1;
+            for (int i = 0; near && i < samples * samples; i++) {
+                double x = cx - 0.5 + (i % samples + 0.5) / samples;
+                double y = cy - 0.5 + (i / samples + 0.5) / samples;
                 n += inside(s.shape, x / half, y / half);
             }
             float cover = (float)n / (samples * samples);
