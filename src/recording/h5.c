@@ -123,6 +123,16 @@ void nissl__h5_text_attr(nissl__h5 *h5, const char *object, const char *name, co
     H5Tclose(type);
 }
 
+void nissl__h5_fixed_attr(nissl__h5 *h5, const char *object, const char *name, const char *text)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, strlen(text) + 1);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    attribute(h5, object, name, type, space, text);
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
 void nissl__h5_texts_attr(nissl__h5 *h5, const char *object, const char *name,
                           const char *const *texts, size_t n)
 {

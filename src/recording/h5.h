@@ -40,6 +40,8 @@ void nissl__h5_open(nissl__h5 *h5, const char *path, uint64_t identity);
 void nissl__h5_close(nissl__h5 *h5);
 
 void nissl__h5_text_attr(nissl__h5 *h5, const char *object, const char *name, const char *text);
+/* The same with a length of its own, which readers need no heap for. */
+void nissl__h5_fixed_attr(nissl__h5 *h5, const char *object, const char *name, const char *text);
 void nissl__h5_texts_attr(nissl__h5 *h5, const char *object, const char *name,
                           const char *const *texts, size_t n);
 void nissl__h5_number_attr(nissl__h5 *h5, const char *object, const char *name, hid_t type,

@@ -6,6 +6,7 @@
 #include "nissl/recording.h"
 #include "foundation/foundation.h"
 #include "recording/h5.h"
+#include "recording/heap.h"
 
 #define MAX_TEXT    (1 << 20)
 #define MAX_FACTORS 4096
@@ -30,6 +31,7 @@ typedef struct owned_factor {
 
 struct nissl_recording {
     hid_t file;
+    nissl__heap heap;
     char *path, *provenance;
     size_t n_sites;
     nissl_recorded_site *sites;
@@ -80,6 +82,8 @@ typedef struct dataset {
     hid_t id, type, space;
     int rank;
     int64_t shape[NISSL_MAX_RANK];
+    bool contiguous;
+    uint64_t offset; /* in the file, if it is contiguous */
 } dataset;
 
 static void dataset_close(dataset *set)
@@ -116,11 +120,10 @@ static nissl_status dataset_open(const nissl_recording *r, const char *path, dat
                                  nissl_error *err)
 {
     hsize_t dims[H5S_MAX_RANK] = {0};
-    struct stat about;
     hid_t list;
     H5D_layout_t layout;
     int n_external;
-    *set = (dataset){H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0, {0}};
+    *set = (dataset){.id = H5I_INVALID_HID, .type = H5I_INVALID_HID, .space = H5I_INVALID_HID};
     if (!is_inside(r->file, path))
         return bad(r, err, path, "is missing");
     set->id = H5Dopen2(r->file, path, H5P_DEFAULT);
@@ -140,16 +143,17 @@ static nissl_status dataset_open(const nissl_recording *r, const char *path, dat
     list = H5Dget_create_plist(set->id);
     n_external = H5Pget_external_count(list);
     layout = H5Pget_layout(list);
-    if (n_external == 0 && layout == H5D_CONTIGUOUS && stat(r->path, &about) == 0) {
+    if (n_external == 0 && layout == H5D_CONTIGUOUS) {
         haddr_t at = H5Dget_offset(set->id);
-        hsize_t bytes = H5Dget_storage_size(set->id);
-        if (at != HADDR_UNDEF &&
-            (bytes > (hsize_t)about.st_size || at > (hsize_t)about.st_size - bytes)) {
+        hsize_t bytes = H5Dget_storage_size(set->id), all = r->heap.file_bytes;
+        if (at != HADDR_UNDEF && (bytes > all || at > all - bytes)) {
             H5Pclose(list);
             return NISSL__FAIL(err, NISSL_ERR_FORMAT,
                                "%s: %s ends at byte %llu of a file of %llu bytes", r->path, path,
-                               (unsigned long long)(at + bytes), (unsigned long long)about.st_size);
+                               (unsigned long long)(at + bytes), (unsigned long long)all);
         }
+        set->contiguous = at != HADDR_UNDEF;
+        set->offset = at;
     }
     H5Pclose(list);
     if (n_external != 0 || layout == H5D_VIRTUAL || layout == H5D_LAYOUT_ERROR)
@@ -169,10 +173,14 @@ static nissl_status read_numbers(nissl_recording *r, const char *path, nissl_typ
         goto done;
     if (set.rank != (n_columns > 0 ? 2 : 1) || set.shape[0] != n ||
         (n_columns > 0 && set.shape[1] != n_columns)) {
-        status = NISSL__FAIL(err, NISSL_ERR_FORMAT,
-                             "%s: %s has %lld rows and %lld columns where there are %lld and %lld",
-                             r->path, path, (long long)set.shape[0], (long long)set.shape[1],
-                             (long long)n, (long long)n_columns);
+        status =
+            n_columns > 0
+                ? NISSL__FAIL(err, NISSL_ERR_FORMAT,
+                              "%s: %s is [%lld, %lld]; [%lld, %lld] belongs there", r->path, path,
+                              (long long)set.shape[0], (long long)set.shape[1], (long long)n,
+                              (long long)n_columns)
+                : NISSL__FAIL(err, NISSL_ERR_FORMAT, "%s: %s has %lld rows where there are %lld",
+                              r->path, path, (long long)set.shape[0], (long long)n);
         goto done;
     }
     if (H5Tget_class(set.type) != H5T_INTEGER && H5Tget_class(set.type) != H5T_FLOAT) {
@@ -197,13 +205,14 @@ done:
     return status;
 }
 
-static nissl_status copy_text(nissl_recording *r, const char *path, const char *text, char **out,
-                              nissl_error *err)
+/* n bytes, or fewer if a zero comes before. */
+static nissl_status copy_text(nissl_recording *r, const char *path, const char *text, size_t n,
+                              char **out, nissl_error *err)
 {
-    size_t n = text ? strnlen(text, MAX_TEXT + 1) : 0;
     nissl_status status = NISSL_OK;
     if (n > MAX_TEXT)
         return bad(r, err, path, "holds a text of more than 1 MiB");
+    n = strnlen(text, n);
     *out = take(r, (int64_t)n + 1, 1, path, &status, err);
     if (*out && n)
         memcpy(*out, text, n);
@@ -215,10 +224,9 @@ static nissl_status read_texts(nissl_recording *r, const char *path, int64_t n, 
                                char ***out, nissl_error *err)
 {
     dataset set;
-    char **raw = NULL, **texts = NULL;
-    hid_t type = H5I_INVALID_HID;
+    unsigned char *references = NULL;
+    char **texts = NULL;
     int64_t rows = 0;
-    bool was_read = false;
     nissl_status status = dataset_open(r, path, &set, err);
     if (status != NISSL_OK)
         goto done;
@@ -232,28 +240,31 @@ static nissl_status read_texts(nissl_recording *r, const char *path, int64_t n, 
         status = bad(r, err, path, "does not hold variable-length texts");
         goto done;
     }
-    type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5Tget_cset(set.type));
-    raw = take(r, rows, sizeof *raw, path, &status, err);
-    texts = raw ? take(r, rows, sizeof *texts, path, &status, err) : NULL;
+    references = take(r, rows, NISSL__HEAP_REFERENCE, path, &status, err);
+    texts = references ? take(r, rows, sizeof *texts, path, &status, err) : NULL;
     if (!texts)
         goto done;
-    if (rows > 0 && H5Dread(set.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0) {
+    if (rows > 0 && !set.contiguous) {
+        status = bad(r, err, path, "is stored in chunks; a recording keeps its texts in one piece");
+        goto done;
+    }
+    if (rows > 0 && !nissl__heap_read(&r->heap, references, (uint64_t)rows * NISSL__HEAP_REFERENCE,
+                                      set.offset)) {
         status = bad(r, err, path, "cannot be read");
         goto done;
     }
-    was_read = true;
-    for (int64_t i = 0; i < rows && status == NISSL_OK; i++)
-        status = copy_text(r, path, raw[i], &texts[i], err);
+    for (int64_t i = 0; i < rows && status == NISSL_OK; i++) {
+        const char *text;
+        uint32_t length;
+        status =
+            nissl__heap_text(&r->heap, references + i * NISSL__HEAP_REFERENCE, &text, &length, err);
+        if (status == NISSL_OK)
+            status = copy_text(r, path, text, length, &texts[i], err);
+    }
 
 done:
-    if (was_read && rows > 0)
-        H5Dvlen_reclaim(type, set.space, H5P_DEFAULT, raw);
-    if (type >= 0)
-        H5Tclose(type);
     dataset_close(&set);
-    nissl__free(raw);
+    nissl__free(references);
     if (status == NISSL_OK) {
         *out = texts;
         if (count)
@@ -264,13 +275,13 @@ done:
     return status;
 }
 
-/* A text attribute of an object, or an error that names it. */
+/* A text attribute of fixed length, or an error that names it. */
 static nissl_status read_text_attr(nissl_recording *r, const char *path, const char *name,
                                    char **out, nissl_error *err)
 {
-    char place[1200];
-    hid_t attr = H5I_INVALID_HID, type = H5I_INVALID_HID, space = H5I_INVALID_HID;
-    char *raw = NULL;
+    char place[1200], *text = NULL;
+    hid_t attr, type, space;
+    size_t size;
     nissl_status status = NISSL_OK;
     snprintf(place, sizeof place, "%s attribute %s", path, name);
     attr = H5Aopen_by_name(r->file, path, name, H5P_DEFAULT, H5P_DEFAULT);
@@ -278,13 +289,16 @@ static nissl_status read_text_attr(nissl_recording *r, const char *path, const c
         return bad(r, err, place, "is missing");
     type = H5Aget_type(attr);
     space = H5Aget_space(attr);
-    if (H5Tis_variable_str(type) <= 0 || H5Sget_simple_extent_npoints(space) != 1 ||
-        H5Aread(attr, type, &raw) < 0)
-        status = bad(r, err, place, "is not a text");
+    size = H5Tget_size(type);
+    if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 || size > MAX_TEXT ||
+        H5Sget_simple_extent_npoints(space) != 1)
+        status = bad(r, err, place, "is not a text of fixed length");
     else
-        status = copy_text(r, place, raw, out, err);
-    if (raw)
-        H5free_memory(raw);
+        text = take(r, (int64_t)size + 1, 1, place, &status, err);
+    if (text)
+        status = H5Aread(attr, type, text) < 0 ? bad(r, err, place, "cannot be read")
+                                               : copy_text(r, place, text, size, out, err);
+    nissl__free(text);
     H5Sclose(space);
     H5Tclose(type);
     H5Aclose(attr);
@@ -457,7 +471,7 @@ static bool type_of(hid_t type, nissl_type *out)
 static nissl_status read_column(nissl_recording *r, const char *name, nissl_error *err)
 {
     result_column *c = &r->columns[r->n_columns];
-    dataset set = {H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, 0, {0}};
+    dataset set = {.id = H5I_INVALID_HID, .type = H5I_INVALID_HID, .space = H5I_INVALID_HID};
     char path[600];
     nissl_status status = NISSL_OK;
     snprintf(path, sizeof path, "/units/%s", name);
@@ -478,7 +492,7 @@ static nissl_status read_column(nissl_recording *r, const char *name, nissl_erro
     else if (!type_of(set.type, &c->type))
         status = bad(r, err, path, "does not hold numbers of a known type");
     else
-        status = copy_text(r, path, path, &c->path, err);
+        status = copy_text(r, path, path, strlen(path), &c->path, err);
 
 done:
     dataset_close(&set);
@@ -551,6 +565,32 @@ static nissl_status read_all(nissl_recording *r, nissl_error *err)
     return status;
 }
 
+static nissl_status open_file(nissl_recording *r, nissl_error *err)
+{
+    hsize_t user_block = 0;
+    size_t address_size = 0, length_size = 0;
+    hid_t list;
+    nissl_status status = nissl__heap_open(r->path, &r->heap, err);
+    if (status != NISSL_OK)
+        return status;
+    r->file = H5Fopen(r->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (r->file < 0)
+        return NISSL__FAIL(err, NISSL_ERR_FORMAT,
+                           "%s: an HDF5 file of %llu bytes that cannot be opened; it is cut short "
+                           "or damaged",
+                           r->path, (unsigned long long)r->heap.file_bytes);
+    list = H5Fget_create_plist(r->file);
+    H5Pget_userblock(list, &user_block);
+    H5Pget_sizes(list, &address_size, &length_size);
+    H5Pclose(list);
+    if (user_block != 0 || address_size != 8 || length_size != 8)
+        return NISSL__FAIL(err, NISSL_ERR_FORMAT,
+                           "%s: an HDF5 file with a user block of %llu bytes and addresses of %zu; "
+                           "a recording has 0 and 8",
+                           r->path, (unsigned long long)user_block, address_size);
+    return NISSL_OK;
+}
+
 nissl_status nissl_recording_open(nissl_context *ctx, const char *path, nissl_recording **out,
                                   nissl_error *err)
 {
@@ -562,6 +602,7 @@ nissl_status nissl_recording_open(nissl_context *ctx, const char *path, nissl_re
         return NISSL__NO_MEMORY(err, sizeof *r);
     quiet = nissl__h5_quiet_begin();
     r->file = H5I_INVALID_HID;
+    r->heap.fd = -1;
     r->budget = nissl__memory_limit(ctx);
     r->path = nissl__strdup(path);
     if (!r->path) {
@@ -571,14 +612,9 @@ nissl_status nissl_recording_open(nissl_context *ctx, const char *path, nissl_re
     } else if (!S_ISREG(about.st_mode) || H5Fis_hdf5(path) <= 0) {
         status = NISSL__FAIL(err, NISSL_ERR_FORMAT, "%s: not an HDF5 file", path);
     } else {
-        r->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-        status =
-            r->file < 0
-                ? NISSL__FAIL(err, NISSL_ERR_FORMAT,
-                              "%s: an HDF5 file of %lld bytes that cannot be opened; it is cut "
-                              "short or damaged",
-                              path, (long long)about.st_size)
-                : read_all(r, err);
+        status = open_file(r, err);
+        if (status == NISSL_OK)
+            status = read_all(r, err);
     }
     nissl__h5_quiet_end(quiet);
     if (status == NISSL_OK)
@@ -612,6 +648,7 @@ void nissl_recording_free(nissl_recording *r)
     free_texts(r->ids, (size_t)r->n_stimuli);
     nissl__free(r->sites);
     nissl__free(r->provenance);
+    nissl__heap_close(&r->heap);
     nissl__free(r->path);
     if (r->file >= 0) {
         nissl__h5_quiet quiet = nissl__h5_quiet_begin();

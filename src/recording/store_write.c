@@ -160,12 +160,12 @@ static void write_conditions(nissl__store *store, int index, const factor_column
     snprintf(path, sizeof path, "/processing/conditions/%s", columns->value);
     snprintf(description, sizeof description, "Levels of factor %s.", factor->name);
     nissl__h5_table_begin(&store->h5, &table, path, "DynamicTable", description, factor->n_levels);
-    nissl__h5_text_attr(&store->h5, path, "factor", factor->name);
-    nissl__h5_text_attr(&store->h5, path, "value_column", columns->value);
-    nissl__h5_text_attr(&store->h5, path, "level_column", columns->level);
-    nissl__h5_text_attr(&store->h5, path, "unit", factor->unit);
-    nissl__h5_text_attr(&store->h5, path, "kind",
-                        factor->kind == NISSL_FACTOR_CONTINUOUS ? "continuous" : "categorical");
+    nissl__h5_fixed_attr(&store->h5, path, "factor", factor->name);
+    nissl__h5_fixed_attr(&store->h5, path, "value_column", columns->value);
+    nissl__h5_fixed_attr(&store->h5, path, "level_column", columns->level);
+    nissl__h5_fixed_attr(&store->h5, path, "unit", factor->unit);
+    nissl__h5_fixed_attr(&store->h5, path, "kind",
+                         factor->kind == NISSL_FACTOR_CONTINUOUS ? "continuous" : "categorical");
     nissl__h5_number_attr(&store->h5, path, "order", H5T_STD_I32LE, &(int32_t){index});
     nissl__h5_column_texts(&store->h5, &table, "level", "Text of the level.", factor->levels);
     nissl__h5_column(&store->h5, &table, "n_stimuli", "Number of stimuli of the level.",
@@ -508,8 +508,8 @@ nissl_status nissl__store_array(nissl__store *store, size_t site, const char *na
             nissl__h5_column(&store->h5, &store->units, name, description, array->type,
                              array->rank > 1 ? array->shape[1] : 0, NULL);
         snprintf(path, sizeof path, "/units/%s", store->columns[i]);
-        nissl__h5_text_attr(&store->h5, path, "array", name);
-        nissl__h5_text_attr(&store->h5, path, "unit", unit);
+        nissl__h5_fixed_attr(&store->h5, path, "array", name);
+        nissl__h5_fixed_attr(&store->h5, path, "unit", unit);
         store->arrays[i] = nissl__strdup(name);
         store->n_arrays += store->arrays[i] != NULL;
     }

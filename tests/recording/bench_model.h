@@ -11,7 +11,7 @@
 #include "nissl.h"
 #include "recording/recorder.h"
 
-#define STIMULI "gratings:orientations=6,frequencies=3,phases=2+noise:n=23" /* 59 */
+#define STIMULI "gratings:orientations=6,frequencies=3,phases=2+noise:n=23"
 
 typedef struct bench_model {
     char folder[256], model[300];
