@@ -2,6 +2,7 @@
 #ifndef NISSL_H
 #define NISSL_H
 
+#include "nissl/anova.h"
 #include "nissl/array.h"
 #include "nissl/context.h"
 #include "nissl/error.h"
