@@ -15,6 +15,10 @@ static const char conv_name[] = "<script>hacked=1</script>";
 static const char relu_name[] = "\"><img src=x onerror=hacked=1>";
 static const char pool_name[] = "../../escape &amp; \xe2\x80\xa8";
 static const char flat_name[] = "__proto__";
+/* longer than a narrow page and without a place to break */
+static const char long_name[] =
+    "stimuli_"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 static const char *const classes[] = {"<b onclick=hacked=1>bold", "');hacked=1;('", "plain"};
 
 static nissl_status write_model(const char *path, nissl_error *err)
@@ -117,7 +121,7 @@ nissl_status hostile_examine(nissl_context *ctx, const char *directory, const ch
     hostile h = {.options = nissl_report_options_default()};
     nissl_status status;
     snprintf(model, sizeof model, "%s/model.onnx", directory);
-    snprintf(shown, sizeof shown, "%s/stimuli", directory);
+    snprintf(shown, sizeof shown, "%s/%s", directory, long_name);
     snprintf(h.report, sizeof h.report, "%s/report", directory);
     options.input_shape = &input;
     options.preprocess = "{}";

@@ -16,7 +16,7 @@ typedef struct hostile {
     char report[512]; /* the folder to write into */
 } hostile;
 
-/* Writes model.onnx and stimuli/ into a folder that exists, makes report/ there and examines. web:
+/* Writes model.onnx and stimuli into a folder that exists, makes report/ there and examines. web:
  * where the pages come from. */
 nissl_status hostile_examine(nissl_context *ctx, const char *directory, const char *web,
                              hostile *out, nissl_error *err);
