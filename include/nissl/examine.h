@@ -78,6 +78,19 @@ nissl_status nissl_examine(nissl_context *ctx, const nissl_network *network,
 void nissl_examination_free(nissl_examination *examination);
 
 /**
+ * Preferred values of a tuned factor where all other factors are those of each unit's best
+ * stimulus, as the units table has them, of the network or of the twin.
+ * @param recording that of the network or of the twin.
+ * @param f         index into examination->factors.
+ * @param preferred [n_units] in the factor's unit; NaN where there is none, and for factors without
+ *                  numbers.
+ * @param strength  [n_units] for a circular factor how strong the preference is, else NaN.
+ */
+nissl_status nissl_examination_preferences(const nissl_examination *examination,
+                                           const nissl_recording *recording, size_t site, int f,
+                                           double *preferred, double *strength, nissl_error *err);
+
+/**
  * The built-in default: an analytic model of early visual cortex (S1 and C1 of Riesenhuber & Poggio
  * 1999, with the parameters of Serre et al. 2007). Gabor simple cells over orientations and scales,
  * rectified; complex cells by max pooling over position, phase and neighbouring scales. Written as

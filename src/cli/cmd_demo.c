@@ -19,18 +19,17 @@
 #define MODEL  "model/visual_cortex.onnx"
 #define FOLDER "nissl-demo"
 
-#define OCTAVES 0.25 /* how far from the built-in frequency the preferred one may lie */
-
 /* Cells whose built-in values the examination found again. */
 typedef struct recovery {
     int64_t n, orientation, frequency, both;
 } recovery;
 
-/* Distance on a circle of 180 degrees. */
-static double between(double a, double b)
+/* Half the distance between neighbouring levels of a factor whose levels are evenly spaced. */
+static double half_step(const nissl_factor *factor)
 {
-    double d = fabs(fmod(a - b, 180));
-    return d > 90 ? 180 - d : d;
+    return factor->n_levels < 2
+               ? 0
+               : (strtod(factor->levels[1], NULL) - strtod(factor->levels[0], NULL)) / 2;
 }
 
 /* The factor's place among those that were tuned to, or -1. */
@@ -42,44 +41,59 @@ static int find_factor(const nissl_examination *e, const char *name)
     return -1;
 }
 
-/* The level that a unit prefers, NaN if none. */
-static double preferred(const nissl_examination *e, const nissl_tuning *tuning, int64_t site,
-                        int factor, int64_t unit)
-{
-    const nissl_factor *levels = nissl_recording_factor(e->recording, e->factors[factor]);
-    const nissl_tuning *t = &tuning[site * e->n_factors + factor];
-    int32_t level = unit < t->n_units ? t->preferred[unit] : -1;
-    return level >= 0 ? strtod(levels->levels[level], NULL) : NAN;
-}
-
-/* Whether no tested orientation is nearer to the built-in one than the preferred one. */
-static bool nearest(const nissl_factor *levels, double found, double truth)
-{
-    double least = INFINITY;
-    for (int i = 0; i < levels->n_levels; i++)
-        least = fmin(least, between(strtod(levels->levels[i], NULL), truth));
-    return between(found, truth) <= least + 1e-9;
-}
-
-static void count(const nissl_examination *e, const nissl_tuning *tuning,
-                  const nissl_visual_cortex_unit *units, size_t n, recovery out[2])
+/* Counts over one network's cells; values: room for the units of any site, three times. */
+static nissl_status count(const nissl_examination *e, const nissl_recording *recording,
+                          const nissl_visual_cortex_unit *units, size_t n, double *values,
+                          int64_t room, recovery out[2], nissl_error *err)
 {
     int orientation = find_factor(e, "orientation"), frequency = find_factor(e, "frequency");
+    double *angle = values, *cycles = values + room, *unused = values + 2 * room;
+    int64_t last = -1;
     for (size_t i = 0; i < n && orientation >= 0 && frequency >= 0; i++) {
         const nissl_visual_cortex_unit *u = &units[i];
-        int64_t site = nissl_recording_find_site(e->recording, u->site);
+        int64_t site = nissl_recording_find_site(recording, u->site);
         recovery *r = &out[u->complex_cell];
+        nissl_status status = NISSL_OK;
         if (site < 0)
             continue;
-        bool same = nearest(nissl_recording_factor(e->recording, e->factors[orientation]),
-                            preferred(e, tuning, site, orientation, u->unit), u->orientation);
-        double ratio = preferred(e, tuning, site, frequency, u->unit) / u->frequency;
-        bool close = fabs(log2(ratio)) <= OCTAVES;
+        if (site != last)
+            status = nissl_examination_preferences(e, recording, (size_t)site, orientation, angle,
+                                                   unused, err);
+        if (site != last && status == NISSL_OK)
+            status = nissl_examination_preferences(e, recording, (size_t)site, frequency, cycles,
+                                                   unused, err);
+        if (status != NISSL_OK)
+            return status;
+        last = site;
+        bool same = fabs(remainder(angle[u->unit] - u->orientation, 180)) <=
+                    half_step(nissl_recording_factor(e->recording, e->factors[orientation]));
+        bool close = fabs(cycles[u->unit] - u->frequency) <=
+                     half_step(nissl_recording_factor(e->recording, e->factors[frequency]));
         r->n++;
         r->orientation += same;
         r->frequency += close;
         r->both += same && close;
     }
+    return NISSL_OK;
+}
+
+/* found[network, twin][simple, complex] */
+static nissl_status count_all(const nissl_examination *e, const nissl_visual_cortex_unit *units,
+                              size_t n, recovery found[2][2], nissl_error *err)
+{
+    int64_t room = 1;
+    nissl_status status;
+    for (size_t s = 0; s < e->n_sites; s++)
+        if (nissl_recording_site(e->recording, s)->n_units > room)
+            room = nissl_recording_site(e->recording, s)->n_units;
+    double *values = calloc((size_t)room, 3 * sizeof *values);
+    if (!values)
+        return cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
+    status = count(e, e->recording, units, n, values, room, found[0], err);
+    if (status == NISSL_OK && e->twin)
+        status = count(e, e->twin, units, n, values, room, found[1], err);
+    free(values);
+    return status;
 }
 
 /* A row per kind of cell and network. */
@@ -90,9 +104,11 @@ static nissl_status recovery_table(const nissl_examination *e,
     static const char *const kinds[] = {"simple", "complex"};
     static const char *const columns[][2] = {
         {"n", "cells whose truth is built in"},
-        {"orientation", "cells that prefer the tested orientation nearest to the built-in one"},
-        {"frequency", "cells that prefer a frequency within a quarter octave of the built-in one"},
-        {"both", "cells that prefer both"}};
+        {"orientation",
+         "cells whose preferred orientation is the built-in one within half a tested step"},
+        {"frequency",
+         "cells whose preferred frequency is the built-in one within half a tested step"},
+        {"both", "cells of which both are"}};
     nissl_table table = {0};
     nissl_status status =
         nissl_table_new("recovered", "Cells whose built-in preference was found", &table, err);
@@ -106,9 +122,9 @@ static nissl_status recovery_table(const nissl_examination *e,
         status = nissl_table_add_column(&table, NISSL_COLUMN_INTEGER, columns[i][0], "1",
                                         columns[i][1], NULL, err);
     recovery found[2][2] = {{{0}, {0}}, {{0}, {0}}};
-    int n_networks = e->twin_tuning ? 2 : 1;
-    for (int twin = 0; twin < n_networks; twin++)
-        count(e, twin ? e->twin_tuning : e->tuning, units, n, found[twin]);
+    int n_networks = e->twin ? 2 : 1;
+    if (status == NISSL_OK)
+        status = count_all(e, units, n, found, err);
     for (int i = 0; status == NISSL_OK && i < 2 * n_networks; i++) {
         int kind = i / n_networks, twin = i % n_networks;
         const recovery *r = &found[twin][kind];
@@ -142,8 +158,8 @@ static nissl_status print_all(cli_app *app, const cli_job *job,
     if (app->set.json) {
         extra = json_pack("{s:o}", "recovered", cli_table_json(&table));
     } else {
-        puts("cells whose built-in orientation (the nearest tested) and frequency (within a "
-             "quarter\noctave) the examination found:");
+        puts("cells whose built-in orientation and frequency the examination found, within half "
+             "a\ntested step:");
         cli_print_table(&table);
         putchar('\n');
     }

@@ -53,13 +53,6 @@ nissl_status nissl__sites_table(const nissl_examination *e, const nissl__summary
                                 nissl_table *out, nissl_error *err);
 nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, nissl_error *err);
 
-/* Preferred values of tuned factor f where all other factors are those of each unit's best
- * stimulus, and for a circular factor how strong; NaN where there is none, and for factors without
- * numbers. recording: that of the network or of the twin. preferred, strength: [n_units] */
-nissl_status nissl__preferences_at_best(const nissl_examination *e,
-                                        const nissl_recording *recording, size_t site, int f,
-                                        double *preferred, double *strength, nissl_error *err);
-
 /* Fills in findings and not_tested of e. */
 nissl_status nissl__findings(nissl_context *ctx, const nissl__summary *summary,
                              nissl_examination *e, nissl_error *err);

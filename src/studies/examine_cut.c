@@ -122,9 +122,9 @@ static void cut_unit(const design *d, const float *x, int64_t stride, int64_t n_
         nissl__tuning_prefer(d->factor, curve, d->value, preferred, strength);
 }
 
-nissl_status nissl__preferences_at_best(const nissl_examination *e,
-                                        const nissl_recording *recording, size_t site, int f,
-                                        double *preferred, double *strength, nissl_error *err)
+nissl_status nissl_examination_preferences(const nissl_examination *e,
+                                           const nissl_recording *recording, size_t site, int f,
+                                           double *preferred, double *strength, nissl_error *err)
 {
     const int64_t n_stimuli = nissl_recording_n_stimuli(recording);
     const int64_t n_units = nissl_recording_site(recording, site)->n_units;

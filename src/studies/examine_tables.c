@@ -375,7 +375,7 @@ nissl_status nissl__units_table(const nissl_examination *e, nissl_table *out, ni
         for (int f = 0; f < NISSL__MAX(e->n_factors, 1) && status == NISSL_OK; f++) {
             status = fill_activity(e, n_units, &arrays, &table, row, first_column, err);
             if (status == NISSL_OK && e->n_factors > 0)
-                status = nissl__preferences_at_best(
+                status = nissl_examination_preferences(
                     e, e->recording, i, f, &table.columns[first_column + VALUE_AT_BEST].real[row],
                     &table.columns[first_column + STRENGTH_AT_BEST].real[row], err);
             row += n_units;

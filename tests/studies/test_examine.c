@@ -171,9 +171,9 @@ static void what_is_built_in_is_recovered(void **state)
                 assert_true(fabs(remainder(average[row] - truth[0], 180.0)) <= half_step[0]);
                 assert_true(strength[row] > 0.5);
             }
-            assert_int_equal(nissl__preferences_at_best(&b.e, b.e.twin, (size_t)site,
-                                                        find_factor(&b.e, names[k]), twin, unused,
-                                                        NULL),
+            assert_int_equal(nissl_examination_preferences(&b.e, b.e.twin, (size_t)site,
+                                                           find_factor(&b.e, names[k]), twin,
+                                                           unused, NULL),
                              NISSL_OK);
             twin_hits[k] += fabs(remainder(twin[u->unit] - truth[k], period[k])) <= half_step[k];
         }
