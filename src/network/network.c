@@ -334,7 +334,7 @@ nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_netw
                                 nissl_error *err)
 {
     nissl__onnx_model *model = NULL;
-    uint64_t hash;
+    uint64_t hash = 0;
     nissl_status status = nissl__onnx_open(path, nissl__memory_limit(ctx), &model, err);
     if (status != NISSL_OK)
         return status;

@@ -277,6 +277,53 @@ static double sum(int64_t n, const float *x, int64_t stride)
     return total;
 }
 
+/* Sums in float32 lanes over blocks of 1,024, blocks in float64. */
+static double lane_sum(int64_t n, const float *x, float shift, int square)
+{
+    double total = 0;
+    for (int64_t begin = 0; begin < n; begin += 1024) {
+        int64_t end = begin + 1024 < n ? begin + 1024 : n,
+                whole = begin + (end - begin) / LANES * LANES;
+        float lanes[LANES] = {0};
+        if (square) {
+            for (int64_t i = begin; i < whole; i += LANES)
+                for (int64_t j = 0; j < LANES; j++)
+                    lanes[j] += (x[i + j] - shift) * (x[i + j] - shift);
+            for (int64_t i = whole; i < end; i++)
+                lanes[i - whole] += (x[i] - shift) * (x[i] - shift);
+        } else {
+            for (int64_t i = begin; i < whole; i += LANES)
+                for (int64_t j = 0; j < LANES; j++)
+                    lanes[j] += x[i + j];
+            for (int64_t i = whole; i < end; i++)
+                lanes[i - whole] += x[i];
+        }
+        for (int j = 0; j < LANES; j++)
+            total += (double)lanes[j];
+    }
+    return total;
+}
+
+static void layer_norm(int64_t n, const float *x, const float *scale, const float *shift,
+                       float epsilon, int rms, float *y, float *moments)
+{
+    float mean = rms ? 0.0f : (float)(lane_sum(n, x, 0, 0) / (double)n);
+    float factor = (float)(1.0 / sqrt(lane_sum(n, x, mean, 1) / (double)n + (double)epsilon));
+    if (scale && shift)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * factor * scale[i] + shift[i];
+    else if (scale)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * factor * scale[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * factor;
+    if (moments) {
+        moments[0] = mean;
+        moments[1] = factor;
+    }
+}
+
 extern const nissl__kernels JOIN(nissl__kernels_, NISSL__ISA);
 const nissl__kernels JOIN(nissl__kernels_, NISSL__ISA) = {
     .isa = TEXT(NISSL__ISA),
@@ -289,4 +336,5 @@ const nissl__kernels JOIN(nissl__kernels_, NISSL__ISA) = {
     .softmax = softmax,
     .transpose = transpose,
     .sum = sum,
+    .layer_norm = layer_norm,
 };

@@ -69,6 +69,11 @@ typedef struct nissl__kernels {
     void (*transpose)(int64_t rows, int64_t columns, const float *x, int64_t x_row, float *y,
                       int64_t y_row);
     double (*sum)(int64_t n, const float *x, int64_t stride);
+    /* y[i] = (x[i] - mean) / sqrt(variance + epsilon) * scale[i] + shift[i] over one row; scale and
+     * shift may be NULL. rms: mean is taken as 0. moments receives mean and 1 / sqrt(variance +
+     * epsilon) if it is not NULL. */
+    void (*layer_norm)(int64_t n, const float *x, const float *scale, const float *shift,
+                       float epsilon, int rms, float *y, float *moments);
 } nissl__kernels;
 
 const nissl__kernels *nissl__kernels_best(void);

@@ -15,6 +15,8 @@ extern const nissl__operator nissl__operators_binary[];
 extern const nissl__operator nissl__operators_reshape[];
 extern const nissl__operator nissl__operators_move[];
 extern const nissl__operator nissl__operators_reduce[];
+extern const nissl__operator nissl__operators_softmax[];
+extern const nissl__operator nissl__operators_layernorm[];
 extern const nissl__operator nissl__operators_constant[];
 
 /* Output 0 has the type and shape of input 0. */

@@ -4,10 +4,10 @@
 const nissl__operator *nissl__operator_find(const char *domain, const char *name)
 {
     static const nissl__operator *const families[] = {
-        nissl__operators_conv,      nissl__operators_matmul, nissl__operators_pool,
-        nissl__operators_normalise, nissl__operators_unary,  nissl__operators_binary,
-        nissl__operators_reshape,   nissl__operators_move,   nissl__operators_reduce,
-        nissl__operators_constant,
+        nissl__operators_conv,      nissl__operators_matmul,  nissl__operators_pool,
+        nissl__operators_normalise, nissl__operators_unary,   nissl__operators_binary,
+        nissl__operators_reshape,   nissl__operators_move,    nissl__operators_reduce,
+        nissl__operators_constant,  nissl__operators_softmax, nissl__operators_layernorm,
     };
     if (domain[0])
         return NULL;
