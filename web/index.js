@@ -11,6 +11,7 @@
     /* ---- heading ---- */
 
     document.title = `${report.title} · Nissl report`;
+    document.body.classList.toggle('no-twin', !report.twin);
     const parity = report.parity;
     fill('title', report.title);
     fill('summary', [
@@ -114,7 +115,7 @@
     }
     /* Sites of one kind of operator: a line through all of them jumps between a sum and its rectification. */
     const families = [...new Set(report.sites.map((s) => NISSL.family(s.op)))].map((name) => [name, report.sites.filter((s) => NISSL.family(s.op) === name)]).filter(([, list]) => list.length > 2);
-    let shownSites = (report.sites.length > 15 && families.find(([name]) => name === 'activation')?.[1]) || report.sites;
+    let shownSites = (report.sites.length > 15 && families.find(([name, list]) => name === 'activation' && list.length > 5)?.[1]) || report.sites;
     function chooseSites(list) {
         shownSites = list;
         fill('family-depth', families.length > 1 ? [el('span', null, 'Sites'), [['all', report.sites], ...families].map(([name, sites]) =>

@@ -18,6 +18,7 @@
     /* ---- heading ---- */
 
     document.title = `${info.name} · ${report.title} · Nissl report`;
+    document.body.classList.toggle('no-twin', !report.twin);
     fill('home', report.title);
     fill('title', info.name);
     fill('summary', [info.op, shape(info.shape), `${count(info.units)} units`, info.positions > 1 ? `${count(info.positions)} positions each` : null,
@@ -173,7 +174,7 @@
         const head = (text) => el('tr', { class: 'group' }, el('th', { colspan: 5, scope: 'colgroup' }, text));
         return el('div', { class: 'scroll' }, el('table', { class: 'indices' },
             el('thead', null, el('tr', null, el('th', { scope: 'col' }, 'Index'), el('th', { scope: 'col', class: 'number' }, 'Value'), el('th', { scope: 'col', class: 'number', title: 'Percentile among the units of this site' }, 'Percentile'),
-                el('th', { scope: 'col' }, 'In the site'), el('th', { scope: 'col', class: 'number', title: '5th to 95th percentile over the twin’s units of this site' }, 'Twin 5–95 %'))),
+                el('th', { scope: 'col' }, 'In the site'), el('th', { scope: 'col', class: 'number twin', title: '5th to 95th percentile over the twin’s units of this site' }, 'Twin 5–95 %'))),
             el('tbody', null, body(plain.filter((x) => x.sheet), 0),
                 sheetOrder.map((i) => { const f = factors[i], list = body(perFactor.filter((x) => x.sheet), i); return list.length ? [head(`Tuned to ${f.name}: prefers ${NISSL.short(preferred(unit, i), 60)}`), list] : null; }))));
     }
