@@ -192,11 +192,20 @@
 
     /* ---- parity, cost, the rest ---- */
 
+    /* A result table as the library writes it: {columns: [{name, unit, description, type}], rows}. */
+    function resultTable(t, caption) {
+        const rows = t.rows.map((values, key) => ({ key, values }));
+        return NISSL.table({ caption, rows, page: 20, columns: t.columns.map((c, i) => ({
+            key: c.name, name: c.name.replaceAll('_', ' '), title: c.description, text: c.type === 'text', header: i === 0,
+            value: (r) => r.values[i], ...(c.type === 'integer' ? { cell: (r) => count(r.values[i]) } : {}) })) }).element;
+    }
+    const { tensors, ...rest } = parity || {};
     fill('parity-text', parity
         ? [el('p', null, parity.sentence || (parity.passed ? 'Every stored reference output was reproduced within tolerance.' : 'At least one stored reference output was not reproduced within tolerance.')),
-            el('details', { open: !parity.passed }, el('summary', null, 'All numbers'), el('pre', null, JSON.stringify(parity, null, 2)))]
-        : [el('p', null, 'Not verified: this network’s outputs were not compared with those of the framework it came from. Every number below assumes that it computes what its author’s copy computes.'),
-            el('p', { class: 'note' }, 'To verify: ', el('code', null, 'nissl verify MODEL --reference DIR'), ', then examine again with its result.')]);
+            el('details', { open: !parity.passed }, el('summary', null, 'All numbers'),
+                tensors?.columns ? resultTable(tensors, 'Tensors compared') : null, tree(rest))]
+        : [el('p', null, 'Not verified: this network’s outputs were not compared with those of the framework it came from. Every number here assumes that it computes what its author’s copy computes.'),
+            el('p', { class: 'note' }, 'To verify: ', el('code', null, 'nissl examine MODEL STIMULI --reference DIR'), ', where DIR holds inputs and the outputs that the other framework gave for them.')]);
     fill('cost-facts', facts([
         ['Recording', seconds(cost.seconds_recording)], ['Tuning', seconds(cost.seconds_tuning)],
         ['Rate', NISSL.known(cost.stimuli_per_second) ? `${number(cost.stimuli_per_second)} stimuli/s${report.twin ? ', each shown to network and twin' : ''}` : null],

@@ -103,8 +103,8 @@ nissl_status nissl__not_tested(const nissl__summary *summary, const nissl_networ
         say(&s, nissl__strdup("How well the network does its task, and on whom it fails."));
     say(&s, nissl__strdup("Codes of populations: units were taken one at a time; what several tell "
                           "together was not measured."));
-    say(&s, nissl__strdup("Agreement with another runtime: this examination does not compare; "
-                          "nissl verify does."));
+    say(&s, nissl__strdup("Agreement with another runtime: this examination does not "
+                          "compare; what nissl verify found, if it ran, stands under parity."));
     if (!s.failed)
         out = nissl__alloc(s.n, sizeof *out);
     if (out == NULL) {
