@@ -32,7 +32,7 @@
         const values = [f.effect, f.low, f.high, f.control].filter(NISSL.known);
         if (!NISSL.known(f.effect) || values.length < 2)
             return null;
-        const none = /probability|auROC/i.test(f.measure) ? 0.5 : 0; /* where there is no effect */
+        const none = /^probability|^median .*auROC/i.test(f.measure) ? 0.5 : 0; /* where there is no effect */
         let low = Math.min(none, ...values), high = Math.max(none, ...values);
         const pad = (high - low || 1) * 0.04, w = 260;
         low -= pad;
@@ -135,7 +135,7 @@
                 absent.push(index.name);
                 return null;
             }
-            const spec = NISSL.specification('depth', rows, { unit: index.axis, description: `${index.name} along depth: median and quartiles over the units of each site` });
+            const spec = NISSL.specification('depth', rows, { unit: index.axis, zero: !(index.range?.[0] > 0), description: `${index.name} along depth: median and quartiles over the units of each site` });
             return el('section', { class: 'panel' },
                 el('h3', null, index.name, about(index), index.per_factor && factors.length > 1 ? el('small', null, ` to ${factors[chosen].name}`) : null),
                 NISSL.chart(spec, { name: `depth-${index.key}`, height: 170, click: go, alt: `${index.name} across ${report.sites.length} sites, network beside twin; the table of sites has the medians` }));

@@ -294,7 +294,9 @@ static nissl_status write_depth(nissl__report *report, nissl__index_key key, int
     char *name = nissl__format("depth-%s%s%s", index->key, *of != '\0' ? "-" : "", of);
     char *title = nissl__format("%s across depth%s%s", index->name, *of != '\0' ? ", " : "", of);
     json_t *text = nissl__json_text(title), *axis = json_string(index->axis);
-    const nissl__chart_text texts[] = {{"title", text}, {"description", text}, {"unit", axis}};
+    json_t *zero = json_boolean(!(index->low > 0)); /* an axis that need not begin at 0 */
+    const nissl__chart_text texts[] = {
+        {"title", text}, {"description", text}, {"unit", axis}, {"zero", zero}};
     nissl_status status = NISSL_OK;
     if (failed || name == NULL || text == NULL || axis == NULL)
         status = NISSL__NO_MEMORY(err, 0);
@@ -304,6 +306,7 @@ static nissl_status write_depth(nissl__report *report, nissl__index_key key, int
     json_decref(rows);
     json_decref(text);
     json_decref(axis);
+    json_decref(zero);
     nissl__free(name);
     nissl__free(title);
     return status;
