@@ -1,5 +1,6 @@
 # A thin front end over Meson. `make help` lists the targets.
 # Variables: BUILD (build folder), PREFIX and DESTDIR (install), OUT (report of the demo),
+# CONFORMANCE (folder of ONNX backend tests; those of NISSL_DATA where it is not given),
 # NISSL_DATA (reference data for the tests; ../shared/data is used where it exists).
 
 BUILD ?= build
@@ -8,13 +9,13 @@ OUT ?= nissl-demo
 SOURCE := $(dir $(abspath $(firstword $(MAKEFILE_LIST))))
 OPTIONS ?=
 
-.PHONY: build help bootstrap demo test check lint sanitize fuzz bench install uninstall format clean
+.PHONY: build help bootstrap demo test check lint sanitize fuzz conformance bench install uninstall format clean
 
 build: $(BUILD)/build.ninja ## build the library, the program and the tests (default)
 	@ninja -C $(BUILD)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 bootstrap: ## install the Debian packages that are missing
 	@scripts/bootstrap.sh build check web
@@ -53,6 +54,10 @@ sanitize: ## run every test under AddressSanitizer and UndefinedBehaviorSanitize
 fuzz: ## run every fuzz target under libFuzzer for SECONDS (60)
 	@scripts/bootstrap.sh build check
 	@python3 scripts/fuzz.py --seconds $(or $(SECONDS),60)
+
+conformance: $(BUILD)/build.ninja ## run the ONNX backend tests of a folder (CONFORMANCE=folder)
+	@ninja -C $(BUILD) --quiet tests/conformance/conformance
+	@sh tests/conformance/run.sh $(BUILD)/tests/conformance/conformance $(BUILD)/tests/conformance "$(CONFORMANCE)" $(if $(LIST),--list)
 
 bench: $(BUILD)/build.ninja ## measure speed (methods and results: bench/SPEED.md)
 	@ninja -C $(BUILD) --quiet

@@ -91,6 +91,14 @@ typedef struct nissl_site {
     bool is_output;
 } nissl_site;
 
+/** A value given to a network input when a program is compiled. What follows from it alone is
+ * computed then, so a shape that such an input holds (of Reshape, Expand, Slice) is as good as one
+ * that the file holds. */
+typedef struct nissl_binding {
+    const char *name; /* of the input */
+    nissl_view value; /* copied; float16 and bfloat16 are widened */
+} nissl_binding;
+
 typedef struct nissl_program_options {
     int64_t batch; /* stimuli per run (the micro-batch); 0 = automatic: see nissl_program_batch */
     int threads;   /* threads that work inside one run; 0 and 1 = one. Bits do not depend on it. */
@@ -101,6 +109,10 @@ typedef struct nissl_program_options {
     const nissl_view *input_shapes; /* one per network input: shape for symbolic dimensions (axis 0
                                        is ignored); or NULL */
     size_t n_input_shapes;
+    bool exact; /* inputs have exactly the shapes of input_shapes, axis 0 included (the file's where
+                   none is given): no axis counts stimuli, no tensor is a site, batch is ignored */
+    const nissl_binding *bindings; /* inputs whose values are known now */
+    size_t n_bindings;
 } nissl_program_options;
 
 nissl_program_options nissl_program_options_default(void);
@@ -149,7 +161,8 @@ typedef nissl_status (*nissl_observe_fn)(void *user, size_t site, const nissl_vi
 
 /**
  * Runs one micro-batch.
- * @param inputs  per network input a row-major contiguous array of the bound shape. Borrowed.
+ * @param inputs  per network input a row-major contiguous array of the bound shape. Borrowed. The
+ * entry of an input that was bound to a value at compile time is not read.
  * @param observe called for each observed site in execution order; NULL to call none.
  */
 nissl_status nissl_run_forward(nissl_run *run, const nissl_view *inputs, size_t n_inputs,

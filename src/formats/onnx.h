@@ -131,6 +131,14 @@ nissl_status nissl__onnx_parse(const char *label, const void *bytes, size_t size
                                nissl__onnx_model **out, nissl_error *err);
 void nissl__onnx_free(nissl__onnx_model *model);
 
+/* One tensor in a file of its own (TensorProto, as onnx.save_tensor and the backend tests write
+ * them), or in memory. float16 and bfloat16 stay as they are. Errors as nissl__onnx_open; external
+ * data is refused. */
+nissl_status nissl__onnx_open_tensor(const char *path, uint64_t budget, nissl_array *out,
+                                     nissl_error *err);
+nissl_status nissl__onnx_parse_tensor(const char *label, const void *bytes, size_t size,
+                                      uint64_t budget, nissl_array *out, nissl_error *err);
+
 /* The attribute of that name, or NULL. */
 const nissl__onnx_attribute *nissl__onnx_find_attribute(const nissl__onnx_node *node,
                                                         const char *name);

@@ -290,45 +290,106 @@ static void settle_constant(nissl__value *value, int index)
     nissl__dense_strides(value->rank, value->shape, NISSL__PLAIN, value->stride);
 }
 
-static nissl_status bind_inputs(nissl__compiler *c, nissl_error *err)
+/* An input that the caller knows already. */
+static nissl_status bind_value(nissl__compiler *c, nissl__value *value,
+                               const nissl_binding *binding, nissl_error *err)
+{
+    const nissl_view *view = &binding->value;
+    bool half = view->type == NISSL_FLOAT16 || view->type == NISSL_BFLOAT16;
+    nissl_type type = half ? NISSL_FLOAT32 : view->type;
+    nissl_status status;
+    int64_t count = 1;
+    value->rank = 0;
+    if (view->rank < 0 || view->rank > NISSL_MAX_RANK)
+        return NISSL__FAIL(err, NISSL_ERR_SHAPE, "%s: input %s is bound to a value of rank %d",
+                           c->network->path, binding->name, view->rank);
+    for (int i = 0; i < view->rank; i++)
+        if (!nissl__mul(count, view->shape[i], &count))
+            return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                               "%s: input %s is bound to a value with %lld entries along axis %d",
+                               c->network->path, binding->name, (long long)view->shape[i], i);
+    size_t bytes = (size_t)NISSL__MAX(count, 1) * nissl_type_size(type);
+    void *memory = nissl__own(c, bytes);
+    if (!memory)
+        return NISSL__NO_MEMORY(err, bytes);
+    if ((status = nissl_view_copy(view, type, memory, err)) != NISSL_OK)
+        return status;
+    value->type = type;
+    value->rank = view->rank;
+    memcpy(value->shape, view->shape, sizeof value->shape);
+    value->inferred = true;
+    value->constant = memory;
+    settle_constant(value, nissl__value_index(c, value));
+    return NISSL_OK;
+}
+
+/* The size of an axis of an input, or -1 if it is free. */
+static int64_t input_size(const nissl__compiler *c, const nissl_port *port, const nissl_view *bound,
+                          int axis)
+{
+    bool given = bound && axis < bound->rank;
+    int64_t size = port->rank >= 0 ? port->shape[axis] : -1;
+    if (c->opt->exact)
+        return given ? bound->shape[axis] : size;
+    if (axis == 0)
+        return c->batch;
+    if (size <= 0 && given)
+        size = bound->shape[axis];
+    return size > 0 ? size : -1;
+}
+
+static nissl_status bind_input(nissl__compiler *c, int index, nissl_error *err)
 {
     const nissl_network *network = c->network;
-    for (int i = 0; i < network->n_inputs; i++) {
-        const nissl_port *port = &network->input_ports[i];
-        nissl__value *value = &c->values[network->inputs[i]];
-        const nissl_view *bound = c->opt->input_shapes && (size_t)i < c->opt->n_input_shapes
-                                      ? &c->opt->input_shapes[i]
-                                      : NULL;
-        int rank = port->rank >= 0 ? port->rank : bound ? bound->rank : -1;
-        if (rank < 1)
+    const nissl_port *port = &network->input_ports[index];
+    nissl__value *value = &c->values[network->inputs[index]];
+    const nissl_view *bound = c->opt->input_shapes && (size_t)index < c->opt->n_input_shapes
+                                  ? &c->opt->input_shapes[index]
+                                  : NULL;
+    int rank = port->rank >= 0 ? port->rank : bound ? bound->rank : -1;
+    for (size_t i = 0; i < c->opt->n_bindings; i++)
+        if (strcmp(c->opt->bindings[i].name, port->name) == 0)
+            return bind_value(c, value, &c->opt->bindings[i], err);
+    if (rank < (c->opt->exact ? 0 : 1) || rank > NISSL_MAX_RANK)
+        return NISSL__FAIL(err, NISSL_ERR_SHAPE, "%s: input %s has no axis for stimuli (rank %d)",
+                           network->path, port->name, rank);
+    value->type =
+        port->type == NISSL_FLOAT16 || port->type == NISSL_BFLOAT16 ? NISSL_FLOAT32 : port->type;
+    value->rank = rank;
+    for (int j = 0; j < rank; j++) {
+        value->shape[j] = input_size(c, port, bound, j);
+        if (value->shape[j] < 0)
             return NISSL__FAIL(err, NISSL_ERR_SHAPE,
-                               "%s: input %s has no axis for stimuli (rank %d)", network->path,
-                               port->name, rank);
-        value->type = port->type == NISSL_FLOAT16 || port->type == NISSL_BFLOAT16 ? NISSL_FLOAT32
-                                                                                  : port->type;
-        value->rank = rank;
-        value->shape[0] = c->batch;
-        for (int j = 1; j < rank; j++) {
-            int64_t size = port->rank >= 0 ? port->shape[j] : -1;
-            if (size <= 0 && bound && j < bound->rank)
-                size = bound->shape[j];
-            if (size <= 0)
-                return NISSL__FAIL(
-                    err, NISSL_ERR_SHAPE, "%s: axis %d (%s) of input %s is free: give its size",
-                    network->path, j,
-                    port->rank >= 0 && port->symbol[j] ? port->symbol[j] : "unnamed", port->name);
-            value->shape[j] = size;
-        }
-        value->inferred = true;
-        value->dynamic = true;
-        value->unit_axis = rank >= 3 ? 1 : -1;
-        value->root = network->inputs[i];
-        value->home = NISSL__HOME_INPUT;
-        value->input = i;
-        value->def_step = -1;
-        nissl__dense_strides(rank, value->shape, NISSL__PLAIN, value->stride);
+                               "%s: axis %d (%s) of input %s is free: give its size", network->path,
+                               j, port->rank >= 0 && port->symbol[j] ? port->symbol[j] : "unnamed",
+                               port->name);
     }
+    value->inferred = true;
+    value->dynamic = true;
+    value->unit_axis = rank >= 3 ? 1 : -1;
+    value->root = network->inputs[index];
+    value->home = NISSL__HOME_INPUT;
+    value->input = index;
+    value->def_step = -1;
+    nissl__dense_strides(rank, value->shape, NISSL__PLAIN, value->stride);
     return NISSL_OK;
+}
+
+static nissl_status bind_inputs(nissl__compiler *c, nissl_error *err)
+{
+    const nissl_program_options *opt = c->opt;
+    nissl_status status = NISSL_OK;
+    for (size_t i = 0; i < opt->n_bindings; i++) {
+        bool known = false;
+        for (int j = 0; j < c->network->n_inputs; j++)
+            known |= strcmp(opt->bindings[i].name, c->network->input_ports[j].name) == 0;
+        if (!known)
+            return NISSL__FAIL(err, NISSL_ERR_NAME, "%s: no input is named %s", c->network->path,
+                               opt->bindings[i].name);
+    }
+    for (int i = 0; i < c->network->n_inputs && status == NISSL_OK; i++)
+        status = bind_input(c, i, err);
+    return status;
 }
 
 nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)

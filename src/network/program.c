@@ -46,9 +46,9 @@ static bool is_float(nissl_type type)
  * along axis 0. */
 static bool is_site(const nissl__compiler *c, const nissl__value *value)
 {
-    return value->inferred && value->dynamic && !value->constant && is_float(value->type) &&
-           value->name[0] && value->rank >= 1 && value->shape[0] == c->batch &&
-           value->home != NISSL__HOME_INPUT;
+    return !c->opt->exact && value->inferred && value->dynamic && !value->constant &&
+           is_float(value->type) && value->name[0] && value->rank >= 1 &&
+           value->shape[0] == c->batch && value->home != NISSL__HOME_INPUT;
 }
 
 static nissl_status mark_observed(nissl__compiler *c, nissl_error *err)
@@ -58,8 +58,8 @@ static nissl_status mark_observed(nissl__compiler *c, nissl_error *err)
         c->values[i].observed = is_site(c, &c->values[i]);
     for (size_t i = 0; i < opt->n_observe; i++) {
         int value = nissl__network_find_value(c->network, opt->observe[i]);
-        if (value < 0 || !c->values[value].inferred || !c->values[value].dynamic ||
-            c->values[value].shape[0] != c->batch)
+        if (value < 0 || c->opt->exact || !c->values[value].inferred || !c->values[value].dynamic ||
+            c->values[value].rank < 1 || c->values[value].shape[0] != c->batch)
             return NISSL__FAIL(err, NISSL_ERR_NAME, "%s: no site is named %s", c->network->path,
                                opt->observe[i]);
         c->values[value].observed = true;
@@ -147,7 +147,7 @@ static int64_t file_batch(const nissl_network *network)
 
 static nissl_status check_batch_kept(const nissl__compiler *c, nissl_error *err)
 {
-    for (int i = 0; i < c->network->n_outputs; i++) {
+    for (int i = 0; i < c->network->n_outputs && !c->opt->exact; i++) {
         const nissl__value *value = &c->values[c->network->outputs[i]];
         if (value->dynamic && (value->rank < 1 || value->shape[0] != c->batch))
             return NISSL__FAIL(err, NISSL_ERR_SHAPE,
@@ -272,6 +272,8 @@ nissl_status nissl_program_compile(nissl_context *ctx, const nissl_network *netw
     if (batch < 0 || batch > 65536)
         return NISSL__FAIL(err, NISSL_ERR_RANGE, "batch = %lld is outside 0 .. 65536",
                            (long long)batch);
+    if (options.exact)
+        return compile(ctx, network, &options, 1, out, err);
     if (fixed > 1)
         batch = fixed;
     if (batch == 0) {

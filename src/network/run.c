@@ -78,6 +78,8 @@ static nissl_status take_inputs(nissl_run *run, const nissl_view *inputs, size_t
                            n_inputs, program->n_inputs);
     for (int i = 0; i < program->n_inputs; i++) {
         const nissl_site *site = &program->inputs[i];
+        if (program->values[program->network->inputs[i]].constant)
+            continue;
         if (inputs[i].type != site->type)
             return NISSL__FAIL(err, NISSL_ERR_TYPE, "input %s is %s, the network wants %s",
                                site->name, nissl_type_name(inputs[i].type),
