@@ -3,6 +3,8 @@
 
 #include "recording/preprocess.h"
 
+#define MAX_SIDE ((int64_t)1 << 24) /* so that three channels of a square are far from 2^63 */
+
 void nissl__item_free(nissl__item *item)
 {
     nissl__free(item->memory);
@@ -146,6 +148,12 @@ static nissl_status framed_size(const nissl__preprocess *steps, int64_t height, 
 {
     int64_t h, w;
     resized(steps, height, width, &h, &w);
+    if (h > MAX_SIDE || w > MAX_SIDE || h < 1 || w < 1)
+        return NISSL__FAIL(err, NISSL_ERR_LIMIT,
+                           "an image of %lld x %lld pixels would become %lld x %lld; sides of 1 to "
+                           "%lld are possible",
+                           (long long)width, (long long)height, (long long)w, (long long)h,
+                           (long long)MAX_SIDE);
     if (steps->crop) {
         if (h < steps->crop_height || w < steps->crop_width)
             return NISSL__FAIL(

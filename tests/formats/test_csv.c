@@ -26,8 +26,8 @@ static void test_rfc_4180(void **state)
                                           "aaa,bbb,ccc\nzzz,yyy,xxx\n",
                                           "aaa,bbb,ccc\rzzz,yyy,xxx\r",
                                           "\"aaa\",\"bbb\",\"ccc\"\r\nzzz,yyy,xxx",
-                                          "\xef\xbb\xbf"
-                                          "aaa,bbb,ccc\nzzz,yyy,xxx",
+                                          ("\xef\xbb\xbf"
+                                           "aaa,bbb,ccc\nzzz,yyy,xxx"),
                                           "\n\naaa,bbb,ccc\r\n\r\nzzz,yyy,xxx\n\n"};
     nissl__csv csv = {0};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {

@@ -171,6 +171,17 @@ static void test_folder_of_different_sizes(void **state)
                   "a.png: an image of 60 x 40 pixels is smaller than the crop of 50 x 50");
 }
 
+static void test_image_of_extreme_proportion(void **state)
+{
+    const room *r = *state;
+    write_picture(r, "thin.png", 1, 1, 4000);
+    check_refused(r,
+                  (request){"thin.png", .in_folder = true,
+                            .preprocess = "{\"resize\": {\"shorter\": 65536}}"},
+                  NISSL_ERR_LIMIT,
+                  "thin.png: an image of 4000 x 1 pixels would become 262144000 x 65536");
+}
+
 static void test_folder_with_what_is_no_image(void **state)
 {
     const room *r = *state;
@@ -718,6 +729,7 @@ int main(void)
         TEST(test_folder_of_classes),
         TEST(test_folder_with_labels),
         TEST(test_folder_of_different_sizes),
+        TEST(test_image_of_extreme_proportion),
         TEST(test_folder_with_what_is_no_image),
         TEST(test_single_image),
         TEST(test_image_that_changes_after_opening),
