@@ -143,8 +143,13 @@ nissl__value *nissl__out(nissl__compiler *c, const nissl__node *node, int i);
 int nissl__value_index(const nissl__compiler *c, const nissl__value *value);
 
 /* Failing with the node in front: "node conv1 (Conv): ...". */
+#ifndef __clang_analyzer__
 #define NISSL__NODE_FAIL(c, err, code, ...)                                                        \
     nissl__node_fail((c), (err), (code), __func__, __LINE__, __VA_ARGS__)
+#else /* as NISSL__FAIL */
+#define NISSL__NODE_FAIL(c, err, code, ...)                                                        \
+    (nissl__node_fail((c), (err), (code), __func__, __LINE__, __VA_ARGS__), (code))
+#endif
 nissl_status nissl__node_fail(const nissl__compiler *c, nissl_error *err, nissl_status code,
                               const char *function, int line, const char *format, ...)
     NISSL__PRINTF(6, 7);
