@@ -309,6 +309,7 @@ nissl_status nissl__dnnl_conv(nissl__compiler *c, nissl__step *step, const nissl
     primitive_state *state = NULL;
     dnnl_memory_desc_t src, dst, weights, plain, bias;
     dnnl_convolution_desc_t op;
+    dnnl_deconvolution_desc_t reverse;
     dnnl_dims_t dims = {0}, strides = {0}, dilation = {0}, begin = {0}, end = {0},
                 weight_strides = {0};
     int n = spec->n_spatial, at = 0;
@@ -331,6 +332,12 @@ nissl_status nissl__dnnl_conv(nissl__compiler *c, nissl__step *step, const nissl
         weight_strides[i] = stride;
         stride *= dims[i];
     }
+    if (spec->transposed) { /* the file has input channels outermost */
+        int o = spec->groups > 1;
+        int64_t taps = weight_strides[o + 1];
+        weight_strides[o] = taps;
+        weight_strides[o + 1] = taps * dims[o];
+    }
     dnnl_status_t status =
         pixels(&src, n, spec->batch, spec->in_channels, spec->in, spec->in_pixel);
     if (status == dnnl_success)
@@ -342,7 +349,11 @@ nissl_status nissl__dnnl_conv(nissl__compiler *c, nissl__step *step, const nissl
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){spec->out_channels}, dnnl_f32,
                                               dnnl_a);
-    if (status == dnnl_success)
+    if (status == dnnl_success && spec->transposed)
+        status = dnnl_dilated_deconvolution_forward_desc_init(
+            &reverse, dnnl_forward_inference, dnnl_deconvolution_direct, &src, &weights,
+            spec->bias ? &bias : NULL, &dst, strides, dilation, begin, end);
+    else if (status == dnnl_success)
         status = dnnl_dilated_convolution_forward_desc_init(
             &op, dnnl_forward_inference, dnnl_convolution_direct, &src, &weights,
             spec->bias ? &bias : NULL, &dst, strides, dilation, begin, end);
@@ -350,8 +361,9 @@ nissl_status nissl__dnnl_conv(nissl__compiler *c, nissl__step *step, const nissl
         destroy_state(state);
         return failed(c, err, "convolution description", status);
     }
-    return finish(c, step, state, &op, &spec->epilogue, &plain, spec->weight, spec->out_channels,
-                  spec->bias, true, good, err);
+    const void *description = spec->transposed ? (const void *)&reverse : (const void *)&op;
+    return finish(c, step, state, description, &spec->epilogue, &plain, spec->weight,
+                  spec->out_channels, spec->bias, true, good, err);
 }
 
 static dnnl_status_t strided(dnnl_memory_desc_t *desc, int rank, const int64_t *shape,
@@ -399,4 +411,15 @@ nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
     }
     return finish(c, step, state, &op, &spec->epilogue, &plain, spec->b, columns, spec->bias, false,
                   &good, err);
+}
+
+nissl_status nissl__dnnl_sgemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+                               bool b_transposed, bool add, float *c, nissl_error *err)
+{
+    dnnl_status_t status = dnnl_sgemm('N', b_transposed ? 'T' : 'N', m, n, k, 1.0f, a, k, b,
+                                      b_transposed ? k : n, add ? 1.0f : 0.0f, c, n);
+    if (status != dnnl_success)
+        return NISSL__FAIL(err, NISSL_ERR_INTERNAL, "oneDNN sgemm failed with status %d",
+                           (int)status);
+    return NISSL_OK;
 }

@@ -29,7 +29,9 @@ typedef struct nissl__conv_spec {
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
     int64_t in_pixel,
         out_pixel; /* elements between neighbouring pixels of the channels-last input and output */
-    const float *weight; /* [out_channels, in_channels / groups, kernel...] */
+    bool transposed;     /* ConvTranspose: pads are those of its output */
+    const float *weight; /* [out_channels, in_channels / groups, kernel...]; transposed:
+                            [in_channels, out_channels / groups, kernel...] */
     const float *bias;   /* [out_channels] or NULL */
     nissl__epilogue epilogue;
 } nissl__conv_spec;
@@ -51,5 +53,10 @@ typedef struct nissl__matmul_spec {
 
 nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
                                 const nissl__matmul_spec *spec, nissl_error *err);
+
+/* c[m, n] = a[m, k] b + (add ? c : 0), row-major, b given as [n, k] if b_transposed, else [k, n].
+ * Single-threaded callers get single-threaded work. */
+nissl_status nissl__dnnl_sgemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+                               bool b_transposed, bool add, float *c, nissl_error *err);
 
 #endif

@@ -197,8 +197,8 @@ int nissl__absorb_activation(nissl__compiler *c, int value, nissl__epilogue *epi
     return node->outputs[0];
 }
 
-static nissl_status constant_data(nissl__compiler *c, const nissl__value *value, const char *what,
-                                  const float **out, nissl_error *err)
+nissl_status nissl__constant_floats(nissl__compiler *c, const nissl__value *value, const char *what,
+                                    const float **out, nissl_error *err)
 {
     *out = NULL;
     if (!value)
@@ -210,19 +210,65 @@ static nissl_status constant_data(nissl__compiler *c, const nissl__value *value,
     return NISSL_OK;
 }
 
+nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, int in, int out,
+                                    int summand, nissl_error *err)
+{
+    /* First as it lies, then into a dense tensor of its own, then from a dense input as well. */
+    int target = out;
+    bool good = false;
+    nissl_status status;
+    for (int attempt = 0; attempt < 3 && !good; attempt++) {
+        if (attempt >= 1 && target == out &&
+            !nissl__is_dense(&c->values[out], NISSL__CHANNELS_LAST)) {
+            target = nissl__new_value(c, NISSL_FLOAT32, c->values[out].rank, c->values[out].shape,
+                                      NISSL__CHANNELS_LAST, err);
+            if (target < 0)
+                return NISSL_ERR_INTERNAL;
+        }
+        if (attempt == 2) {
+            if ((status = nissl__dense(c, in, NISSL__CHANNELS_LAST, &in, err)) != NISSL_OK)
+                return status;
+            spec->in_pixel = spec->in_channels;
+        }
+        if (!nissl__is_channels_last(&c->values[target], spec->out_pixel))
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_INTERNAL, "output is not channels-last");
+        int inputs[2] = {in, summand};
+        nissl__step *step = nissl__add_step(c, "conv", summand >= 0 ? 2 : 1, inputs, 1, &target, 0);
+        if (!step)
+            return NISSL__NO_MEMORY(err, sizeof *step);
+        step->overwrite = summand >= 0 ? 1 : -1;
+        if ((status = nissl__dnnl_conv(c, step, spec, &good, err)) != NISSL_OK)
+            return status;
+        if (!good)
+            c->n_steps--;
+    }
+    if (!good)
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
+                                "oneDNN has no kernel for this convolution");
+    if (target != out) {
+        int copied = target;
+        c->values[copied].dynamic = true;
+        nissl__step *step = nissl__add_step(c, "reorder", 1, &copied, 1, &out, 0);
+        if (!step)
+            return NISSL__NO_MEMORY(err, sizeof *step);
+        step->execute = nissl__execute_copy;
+    }
+    return NISSL_OK;
+}
+
 static nissl_status lower_conv(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     const nissl__value *weight = nissl__in(c, node, 1);
     nissl__conv_spec spec = {.groups = nissl__attr_int(node, "group", 1)};
     nissl__spatial spatial;
     nissl_status status;
-    int in = node->inputs[0], out = node->outputs[0], summand, target;
+    int in = node->inputs[0], out = node->outputs[0], summand;
     int64_t per_channel = 1;
-    bool good = false;
     if ((status = nissl__spatial_of(c, node, &c->values[in], weight->shape + 2, false, &spatial,
                                     err)) != NISSL_OK ||
-        (status = constant_data(c, weight, "weight", &spec.weight, err)) != NISSL_OK ||
-        (status = constant_data(c, nissl__in(c, node, 2), "bias", &spec.bias, err)) != NISSL_OK)
+        (status = nissl__constant_floats(c, weight, "weight", &spec.weight, err)) != NISSL_OK ||
+        (status = nissl__constant_floats(c, nissl__in(c, node, 2), "bias", &spec.bias, err)) !=
+            NISSL_OK)
         return status;
     for (int i = 1; i < weight->rank; i++)
         per_channel *= weight->shape[i];
@@ -256,45 +302,7 @@ static nissl_status lower_conv(nissl__compiler *c, const nissl__node *node, niss
                           (spatial.kernel[i] - 1) * spatial.dilation[i] + 1 - spatial.in[i] -
                           spatial.begin[i];
     }
-    /* First as it lies, then into a dense tensor of its own, then from a dense input as well. */
-    target = out;
-    for (int attempt = 0; attempt < 3 && !good; attempt++) {
-        if (attempt >= 1 && target == out &&
-            !nissl__is_dense(&c->values[out], NISSL__CHANNELS_LAST)) {
-            target = nissl__new_value(c, NISSL_FLOAT32, c->values[out].rank, c->values[out].shape,
-                                      NISSL__CHANNELS_LAST, err);
-            if (target < 0)
-                return NISSL_ERR_INTERNAL;
-        }
-        if (attempt == 2) {
-            if ((status = nissl__dense(c, in, NISSL__CHANNELS_LAST, &in, err)) != NISSL_OK)
-                return status;
-            spec.in_pixel = spec.in_channels;
-        }
-        if (!nissl__is_channels_last(&c->values[target], &spec.out_pixel))
-            return NISSL__NODE_FAIL(c, err, NISSL_ERR_INTERNAL, "output is not channels-last");
-        int inputs[2] = {in, summand};
-        nissl__step *step = nissl__add_step(c, "conv", summand >= 0 ? 2 : 1, inputs, 1, &target, 0);
-        if (!step)
-            return NISSL__NO_MEMORY(err, sizeof *step);
-        step->overwrite = summand >= 0 ? 1 : -1;
-        if ((status = nissl__dnnl_conv(c, step, &spec, &good, err)) != NISSL_OK)
-            return status;
-        if (!good)
-            c->n_steps--;
-    }
-    if (!good)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
-                                "oneDNN has no kernel for this convolution");
-    if (target != out) {
-        int copied = target;
-        c->values[copied].dynamic = true;
-        nissl__step *step = nissl__add_step(c, "reorder", 1, &copied, 1, &out, 0);
-        if (!step)
-            return NISSL__NO_MEMORY(err, sizeof *step);
-        step->execute = nissl__execute_copy;
-    }
-    return NISSL_OK;
+    return nissl__add_convolution(c, &spec, in, out, summand, err);
 }
 
 const nissl__operator nissl__operators_conv[] = {

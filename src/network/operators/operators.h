@@ -16,6 +16,13 @@ extern const nissl__operator nissl__operators_reshape[];
 extern const nissl__operator nissl__operators_move[];
 extern const nissl__operator nissl__operators_reduce[];
 extern const nissl__operator nissl__operators_softmax[];
+extern const nissl__operator nissl__operators_conv_transpose[];
+extern const nissl__operator nissl__operators_resize[];
+extern const nissl__operator nissl__operators_einsum[];
+extern const nissl__operator nissl__operators_recurrent[];
+extern const nissl__operator nissl__operators_resize[];
+extern const nissl__operator nissl__operators_einsum[];
+extern const nissl__operator nissl__operators_recurrent[];
 extern const nissl__operator nissl__operators_layernorm[];
 extern const nissl__operator nissl__operators_constant[];
 
@@ -33,6 +40,14 @@ typedef struct nissl__spatial {
 nissl_status nissl__spatial_of(nissl__compiler *c, const nissl__node *node, const nissl__value *in,
                                const int64_t *kernel, bool ceil_mode, nissl__spatial *out,
                                nissl_error *err);
+
+/* Adds the step of a convolution of a channels-last input (of the pixel distance in spec), and
+ * copies where oneDNN wants other strides. summand: a value to accumulate into, or -1. */
+nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, int in, int out,
+                                    int summand, nissl_error *err);
+/* The data of a constant float operand; NULL if it is absent. `what` names it in messages. */
+nissl_status nissl__constant_floats(nissl__compiler *c, const nissl__value *value, const char *what,
+                                    const float **out, nissl_error *err);
 
 /* If the value's only consumer is an activation that a kernel can apply, absorbs it: returns the
  * value that then holds the result and fills the epilogue. Otherwise returns the value itself. */

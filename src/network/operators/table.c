@@ -4,10 +4,13 @@
 const nissl__operator *nissl__operator_find(const char *domain, const char *name)
 {
     static const nissl__operator *const families[] = {
-        nissl__operators_conv,      nissl__operators_matmul,  nissl__operators_pool,
-        nissl__operators_normalise, nissl__operators_unary,   nissl__operators_binary,
-        nissl__operators_reshape,   nissl__operators_move,    nissl__operators_reduce,
-        nissl__operators_constant,  nissl__operators_softmax, nissl__operators_layernorm,
+        nissl__operators_conv,      nissl__operators_matmul,    nissl__operators_pool,
+        nissl__operators_normalise, nissl__operators_unary,     nissl__operators_binary,
+        nissl__operators_reshape,   nissl__operators_move,      nissl__operators_reduce,
+        nissl__operators_constant,  nissl__operators_softmax,   nissl__operators_resize,
+        nissl__operators_einsum,    nissl__operators_recurrent, nissl__operators_conv_transpose,
+        nissl__operators_resize,    nissl__operators_einsum,    nissl__operators_recurrent,
+        nissl__operators_layernorm,
     };
     if (domain[0])
         return NULL;
@@ -46,6 +49,14 @@ double nissl__node_operations(nissl__compiler *c, const nissl__node *node, uint6
     if (parameters)
         *parameters = n_parameters;
     if (strcmp(node->onnx->op, "Conv") == 0 && weight && weight->inferred) {
+        work = 2;
+        for (int i = 1; i < weight->rank; i++)
+            work *= (double)weight->shape[i];
+    } else if (strcmp(node->onnx->op, "ConvTranspose") == 0 && weight && weight->inferred) {
+        const nissl__value *in = nissl__in(c, node, 0);
+        count = 1; /* every input element meets every tap of every output channel of its group */
+        for (int i = 0; i < in->rank; i++)
+            count *= (double)in->shape[i];
         work = 2;
         for (int i = 1; i < weight->rank; i++)
             work *= (double)weight->shape[i];
