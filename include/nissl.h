@@ -7,6 +7,7 @@
 #include "nissl/context.h"
 #include "nissl/error.h"
 #include "nissl/examine.h"
+#include "nissl/information.h"
 #include "nissl/network.h"
 #include "nissl/recording.h"
 #include "nissl/reducer.h"

@@ -28,6 +28,15 @@ double nissl_sparseness_vinje_gallant(const float *x, int64_t n, int64_t stride)
  * Source: Morcos et al. 2018; the 1e-7 is Leavitt and Morcos 2020.
  */
 double nissl_selectivity_class(const double *class_mean, int64_t n_classes);
+/**
+ * Class-conditional mean activity selectivity: as class selectivity, but m_rest is the mean over
+ * all stimuli that are not of the best class, so classes count by their size. Without the 1e-7; all
+ * means 0 give NaN. The same as class selectivity when all classes have one size.
+ * @param class_count [n_classes] stimuli per class; classes of 0 are left out.
+ * Source: Zhou et al. 2018.
+ */
+double nissl_selectivity_ccmas(const double *class_mean, const int64_t *class_count,
+                               int64_t n_classes);
 /** d' = (m_a - m_b) / sqrt((s_a^2 + s_b^2) / 2), n - 1 in the variances; NaN below two of either.
  * Infinite where only the means differ. */
 double nissl_dprime(const float *a, int64_t n_a, const float *b, int64_t n_b);

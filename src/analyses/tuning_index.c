@@ -65,6 +65,30 @@ double nissl_selectivity_class(const double *class_mean, int64_t n_classes)
     return (class_mean[best] - rest) / (class_mean[best] + rest + NISSL__SELECTIVITY_EPSILON);
 }
 
+double nissl_selectivity_ccmas(const double *class_mean, const int64_t *class_count,
+                               int64_t n_classes)
+{
+    int64_t best = -1, n = 0;
+    double rest = 0;
+    for (int64_t c = 0; c < n_classes; c++) {
+        if (class_count[c] < 1)
+            continue;
+        if (!(class_mean[c] >= 0))
+            return NAN;
+        if (best < 0 || class_mean[c] > class_mean[best])
+            best = c;
+    }
+    for (int64_t c = 0; c < n_classes; c++)
+        if (c != best && class_count[c] > 0) {
+            rest += (double)class_count[c] * class_mean[c];
+            n += class_count[c];
+        }
+    if (n == 0)
+        return NAN;
+    rest /= (double)n;
+    return (class_mean[best] - rest) / (class_mean[best] + rest); /* 0 / 0 = NaN */
+}
+
 /* ---- d' ---- */
 
 static void mean_and_variance(const float *x, int64_t n, double *mean, double *variance)
