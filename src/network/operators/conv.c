@@ -230,7 +230,7 @@ nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, 
                 return status;
             spec->in_pixel = spec->in_channels;
         }
-        if (!nissl__is_channels_last(&c->values[target], spec->out_pixel))
+        if (!nissl__is_channels_last(&c->values[target], &spec->out_pixel))
             return NISSL__NODE_FAIL(c, err, NISSL_ERR_INTERNAL, "output is not channels-last");
         int inputs[2] = {in, summand};
         nissl__step *step = nissl__add_step(c, "conv", summand >= 0 ? 2 : 1, inputs, 1, &target, 0);
