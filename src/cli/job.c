@@ -65,6 +65,20 @@ static nissl_status verify(cli_app *app, cli_job *job)
     return NISSL_OK;
 }
 
+/* The examination makes its own plan, and a plan packs weights: this one goes before that comes. */
+static nissl_status afford(cli_app *app, cli_subject *subject)
+{
+    nissl_status status;
+    if (app->set.memory == 0)
+        return NISSL_OK;
+    status = cli_subject_plan(app, subject);
+    if (status == NISSL_OK)
+        status = cli_subject_afford(app, subject, app->set.twin ? 2 : 1);
+    nissl_plan_free(subject->plan);
+    subject->plan = NULL;
+    return status;
+}
+
 nissl_status cli_job_run(cli_app *app, const char *model, const char *stimuli, const char *title,
                          const char *folder, cli_job *out)
 {
@@ -75,9 +89,7 @@ nissl_status cli_job_run(cli_app *app, const char *model, const char *stimuli, c
     double started = now();
     nissl_status status = cli_subject_open(app, model, stimuli, &job.subject);
     if (status == NISSL_OK)
-        status = cli_subject_plan(app, &job.subject);
-    if (status == NISSL_OK)
-        status = cli_subject_afford(app, &job.subject, app->set.twin ? 2 : 1);
+        status = afford(app, &job.subject);
     if (status == NISSL_OK)
         status = verify(app, &job);
     examine.plan = cli_plan_options_of(&app->set);
