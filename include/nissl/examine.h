@@ -54,7 +54,9 @@ typedef struct nissl_examination {
     char **not_tested; /* [n_not_tested] sentences: what this examination leaves open */
     size_t n_not_tested;
     double seconds_recording, seconds_tuning;
-    uint64_t planned_bytes, resident_bytes; /* planned allocations; peak resident size */
+    uint64_t planned_bytes;  /* planned allocations */
+    uint64_t baseline_bytes; /* resident size of the process before it began */
+    uint64_t resident_bytes; /* its peak, baseline included; 0 where the system does not tell */
 } nissl_examination;
 
 /**

@@ -180,5 +180,12 @@ nissl_status nissl__bootstrap_exceedance(uint64_t seed, uint64_t stream, const d
                                          double *high, nissl_error *err)
 {
     const two_samples s = {a, b, n_a, n_b};
+    const double p = nissl__exceedance(a, n_a, b, n_b);
+    if (p == 0.0 || p == 1.0) {
+        const double bound = pow(0.025, 1.0 / (double)NISSL__MIN(n_a, n_b));
+        *low = p == 1.0 ? bound : 0.0;
+        *high = p == 1.0 ? 1.0 : 1.0 - bound;
+        return NISSL_OK;
+    }
     return nissl__bootstrap(seed, stream, n_a, n_b, exceedance_of, &s, low, high, err);
 }

@@ -38,7 +38,9 @@ nissl_status nissl__bootstrap(uint64_t seed, uint64_t stream, int64_t n_a, int64
                               nissl__statistic_fn statistic, const void *user, double *low,
                               double *high, nissl_error *err);
 
-/* Intervals of the median of one sample, and of nissl__exceedance. Values sorted. */
+/* Intervals of the median of one sample, and of nissl__exceedance. Values sorted. Where all of one
+ * sample exceed all of the other, resamples do as well and say nothing; m = min(n_a, n_b) disjoint
+ * pairs that all agree then bound the probability by .025^(1 / m) (Clopper & Pearson). */
 nissl_status nissl__bootstrap_median(uint64_t seed, uint64_t stream, const double *sorted,
                                      int64_t n, double *low, double *high, nissl_error *err);
 nissl_status nissl__bootstrap_exceedance(uint64_t seed, uint64_t stream, const double *a,

@@ -23,6 +23,8 @@ typedef struct nissl__site_summary {
     uint64_t parameters;
     double operations;               /* per stimulus */
     int64_t constant, twin_constant; /* units with one value on all stimuli */
+    bool is_signed;                  /* most units are negative on some stimulus */
+    bool is_output;                  /* of the network: what it says, not how it comes to it */
     nissl__comparison lifetime, population;
 } nissl__site_summary;
 
@@ -31,11 +33,20 @@ typedef struct nissl__factor_summary {
     nissl__comparison selectivity, heldout, auroc, dprime;
 } nissl__factor_summary;
 
+/* The index that findings about a factor rest on. An auROC compares single responses, so where
+ * other factors vary too it counts what they do as noise; a selectivity index compares means, but
+ * makes no sense of units that are negative. */
+typedef enum nissl__speaker {
+    NISSL__SPEAKER_AUROC,      /* held out; nothing else varies */
+    NISSL__SPEAKER_HELDOUT,    /* held-out selectivity; other factors vary */
+    NISSL__SPEAKER_SELECTIVITY /* in sample: too few stimuli to hold any out */
+} nissl__speaker;
+
 /* What a factor offers. */
 typedef struct nissl__factor_design {
     int64_t n_stimuli;    /* that have a level */
     int64_t fewest, most; /* stimuli of a level */
-    bool heldout;         /* held-out indices are defined for most units */
+    nissl__speaker speaker;
 } nissl__factor_design;
 
 typedef struct nissl__summary {
@@ -44,7 +55,7 @@ typedef struct nissl__summary {
     nissl__factor_design *designs;  /* [n_factors] */
 } nissl__summary;
 
-/* Summarises recordings and tuning. parameters and operations are left 0. */
+/* Summarises recordings and tuning. parameters, operations and is_output are left 0. */
 nissl_status nissl__summary_new(nissl_context *ctx, const nissl_examination *e, nissl__summary *out,
                                 nissl_error *err);
 void nissl__summary_free(nissl__summary *summary);

@@ -218,6 +218,7 @@ static nissl_status add_costs(nissl_context *ctx, const nissl_network *network,
             continue;
         summary->sites[at].parameters = site->parameters;
         summary->sites[at].operations = site->operations;
+        summary->sites[at].is_output = site->is_output;
     }
     nissl_program_free(program);
     return NISSL_OK;
@@ -341,14 +342,16 @@ static nissl_status write_results(const nissl_examination *e, const char *direct
     return status;
 }
 
-/* Peak resident size of this process; 0 where the system does not tell. */
-static uint64_t peak_resident(void)
+/* A resident size of this process: "VmHWM" its peak, "VmRSS" now. 0 where the system does not tell.
+ */
+static uint64_t resident(const char *key)
 {
     char line[256];
     unsigned long long kib = 0;
+    const size_t n = strlen(key);
     FILE *file = fopen("/proc/self/status", "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+        if (strncmp(line, key, n) == 0 && sscanf(line + n, ": %llu", &kib) == 1)
             break;
     if (file != NULL)
         fclose(file);
@@ -360,7 +363,7 @@ nissl_status nissl_examine(nissl_context *ctx, const nissl_network *network,
                            const char *directory, nissl_examination *out, nissl_error *err)
 {
     const nissl_examine_options options = opt == NULL ? nissl_examine_options_default() : *opt;
-    nissl_examination e = {0};
+    nissl_examination e = {.baseline_bytes = resident("VmRSS")};
     nissl__summary summary = {0};
     nissl_plan *plan = NULL;
     nissl_status status = nissl_plan_new(ctx, network, stimuli, &options.plan, &plan, err);
@@ -387,7 +390,7 @@ nissl_status nissl_examine(nissl_context *ctx, const nissl_network *network,
     if (status == NISSL_OK)
         status = write_results(&e, directory, err);
     if (status == NISSL_OK) {
-        e.resident_bytes = peak_resident();
+        e.resident_bytes = resident("VmHWM");
         *out = e;
         e = (nissl_examination){0};
     }

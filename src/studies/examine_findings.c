@@ -2,11 +2,11 @@
  * The sentences of an examination: the strongest true statements, each with its effect, interval,
  * control, sample and the reason why it may not hold.
  *
- * A unit that seems tuned is compared with the units of the twin at the same site. Per factor, one
- * sentence is about the site whose units exceed those of the twin most often, one about all sites.
- * Then come silent units, sparseness, and how selectivity changes with depth. The strength that
- * orders them is |2 p - 1| of the exceedance p, or the distance of a share or correlation from the
- * twin's.
+ * A unit that seems tuned is compared with the units of the twin at the same site. Each factor that
+ * some site is tuned to has a sentence about the site whose units exceed those of the twin most
+ * often, and about how many sites and units do; what no site is tuned to is said in one. Then come
+ * silent units, sparseness, and how tuning changes with depth. The strength that orders them is
+ * |2 p - 1| of the exceedance p, or the distance of a share or correlation from the twin's.
  */
 #include <stdio.h>
 
@@ -71,119 +71,252 @@ static const nissl__factor_summary *pair(const study *s, size_t site, int f)
     return &s->summary->factors[site * (size_t)s->e->n_factors + (size_t)f];
 }
 
-/* The index that speaks for a factor: held out where its design allows. */
+/* The index that speaks for a factor. */
 static const nissl__comparison *speaker(const study *s, size_t site, int f)
 {
-    return s->summary->designs[f].heldout ? &pair(s, site, f)->auroc
-                                          : &pair(s, site, f)->selectivity;
+    const nissl__factor_summary *p = pair(s, site, f);
+    switch (s->summary->designs[f].speaker) {
+    case NISSL__SPEAKER_AUROC: return &p->auroc;
+    case NISSL__SPEAKER_HELDOUT: return &p->heldout;
+    case NISSL__SPEAKER_SELECTIVITY: break;
+    }
+    return &p->selectivity;
 }
 
 static const char *speaker_name(const study *s, int f)
 {
-    return s->summary->designs[f].heldout ? "held-out auROC" : "in-sample selectivity index";
+    static const char *const names[] = {
+        [NISSL__SPEAKER_AUROC] = "held-out auROC",
+        [NISSL__SPEAKER_HELDOUT] = "held-out selectivity index",
+        [NISSL__SPEAKER_SELECTIVITY] = "in-sample selectivity index",
+    };
+    return names[s->summary->designs[f].speaker];
 }
 
-static bool comparable(const nissl__comparison *c)
+/* What the index is, or is below, in units that are not tuned; in sample there is no such value. */
+static double chance(const study *s, int f)
 {
-    return c->n >= FEWEST_UNITS && c->twin_n >= FEWEST_UNITS;
+    static const double values[] = {[NISSL__SPEAKER_AUROC] = 0.5,
+                                    [NISSL__SPEAKER_HELDOUT] = 0.0,
+                                    [NISSL__SPEAKER_SELECTIVITY] = -INFINITY};
+    return values[s->summary->designs[f].speaker];
+}
+
+/* Its value of every unit of a site. */
+static const double *speaker_values(const study *s, size_t site, int f)
+{
+    const nissl_tuning *t = &s->e->tuning[site * (size_t)s->e->n_factors + (size_t)f];
+    switch (s->summary->designs[f].speaker) {
+    case NISSL__SPEAKER_AUROC: return t->auroc;
+    case NISSL__SPEAKER_HELDOUT: return t->selectivity_heldout;
+    case NISSL__SPEAKER_SELECTIVITY: break;
+    }
+    return t->selectivity;
+}
+
+/* May a site be spoken about? Not an output, whose units are tuned to labels by training; without a
+ * twin its own units suffice. */
+static bool comparable(const study *s, size_t site, int f)
+{
+    const nissl__comparison *c = speaker(s, site, f);
+    return !s->summary->sites[site].is_output && c->n >= FEWEST_UNITS &&
+           (s->e->twin == NULL || c->twin_n >= FEWEST_UNITS) &&
+           (s->summary->designs[f].speaker == NISSL__SPEAKER_AUROC ||
+            !s->summary->sites[site].is_signed);
 }
 
 /* Why a comparison of units may not hold, the most serious reason first. */
-static char *units_threat(const study *s, int f, int64_t n_choices, int64_t n_units,
-                          int64_t twin_constant)
+static char *units_threat(const study *s, int f, size_t site, int64_t n_choices)
 {
     const nissl__factor_design *d = &s->summary->designs[f];
     const char *factor = nissl_recording_factor(s->e->recording, s->e->factors[f])->name;
-    if (!d->heldout)
-        return nissl__format(
-            "%s has as few as %lld stimuli per condition (%lld stimuli in all), too few to choose "
-            "and measure on different ones: its curves are in-sample, and largest of many "
-            "conditions is biased upwards, in the twin as well.",
-            factor, (long long)d->fewest, (long long)d->n_stimuli);
+    const int64_t n_units = site_of(s, site)->n_units;
+    const int64_t silent = s->summary->sites[site].twin_constant;
+    if (d->speaker == NISSL__SPEAKER_SELECTIVITY)
+        return nissl__format("%s has as few as %lld stimuli per condition (%lld stimuli in all), "
+                             "too few to choose a "
+                             "condition on some and measure it on others: a curve is that many "
+                             "stimuli deep, and the "
+                             "best of many conditions is best by luck as well, in the twin too.",
+                             factor, (long long)d->fewest, (long long)d->n_stimuli);
+    if (s->e->twin == NULL)
+        return nissl__strdup("No control: a network with shuffled weights may do as well.");
     if (d->fewest < 4)
         return nissl__format(
             "Conditions of %s have as few as %lld stimuli, halved between choosing "
-            "and measuring; a unit's own value is imprecise.",
+            "and measuring, so the value of a single unit is imprecise.",
             factor, (long long)d->fewest);
-    if (4 * twin_constant > n_units)
+    if (4 * silent > n_units)
         return nissl__format("%lld of the twin's %lld units are constant and left out, so the "
                              "control is what remains of it.",
-                             (long long)twin_constant, (long long)n_units);
+                             (long long)silent, (long long)n_units);
     return nissl__format(
-        "The site is the largest of %lld and the interval does not include that choice; units of "
-        "one site share inputs, so they are not independent, and there is one twin.",
+        "The site is the strongest of %lld and the interval does not include that choice; units of "
+        "one site share inputs, so they are not independent; there is one twin.",
         (long long)n_choices);
 }
 
-/* ---- one factor, its best site ---- */
+/* ---- factors ---- */
 
-static nissl_status best_site(const study *s, int f, list *l, nissl_error *err)
+/* Over all sites that can be compared. */
+typedef struct overview {
+    int64_t n, more, less; /* sites; those whose interval lies above and below one half */
+    double units, beyond;  /* units; those above the twin's 95th percentile at their site */
+    bool found;
+    size_t best;    /* the site that is tuned and exceeds the twin most */
+    size_t largest; /* of the largest median, tuned or not */
+} overview;
+
+static overview look_over(const study *s, int f)
 {
-    const nissl_factor *factor = nissl_recording_factor(s->e->recording, s->e->factors[f]);
-    const nissl__comparison *best = NULL;
-    size_t where = 0;
-    int64_t n_choices = 0;
+    overview o = {0};
     for (size_t i = 0; i < s->e->n_sites; i++) {
-        const nissl__comparison *c = speaker(s, i, f);
-        if (c->n < FEWEST_UNITS || (s->e->twin != NULL && !comparable(c)))
+        const nissl__comparison *c = speaker(s, i, f), *best = speaker(s, o.best, f);
+        if (!comparable(s, i, f))
             continue;
-        n_choices++;
-        const double gain = best == NULL || s->e->twin == NULL ? 0.0 : c->exceeds - best->exceeds;
-        if (best == NULL || gain > 0.0 || (gain == 0.0 && c->quartile[1] > best->quartile[1])) {
-            best = c; /* of equals the one with the larger median */
-            where = i;
-        }
+        if (o.n == 0 || c->quartile[1] > speaker(s, o.largest, f)->quartile[1])
+            o.largest = i;
+        o.n++;
+        o.units += (double)c->n;
+        o.beyond += s->e->twin == NULL ? 0.0 : c->beyond * (double)c->n;
+        o.more += c->low > 0.5;
+        o.less += c->high < 0.5;
+        if (!(c->quartile[1] > chance(s, f)) || (s->e->twin != NULL && !(c->low > 0.5)))
+            continue;
+        const double gain = !o.found || s->e->twin == NULL ? 0.0 : c->low - best->low;
+        if (!o.found || gain > 0.0 || (gain == 0.0 && c->quartile[1] > best->quartile[1]))
+            o.best = i; /* of equals the one with the larger median */
+        o.found = true;
     }
-    if (best == NULL)
-        return NISSL_OK;
-    const nissl_recorded_site *site = site_of(s, where);
-    const nissl_tuning *t = &s->e->tuning[where * (size_t)s->e->n_factors + (size_t)f];
-    const bool heldout = s->summary->designs[f].heldout;
-    const char *measure = speaker_name(s, f);
-    nissl_finding found = {.effect = best->quartile[1],
-                           .control = s->e->twin == NULL ? NAN : best->twin_quartile[1],
-                           .n = best->n};
-    double *sorted = nissl__alloc((size_t)t->n_units, sizeof *sorted);
-    if (sorted == NULL)
-        return NISSL__NO_MEMORY(err, (size_t)t->n_units * sizeof *sorted);
-    const int64_t n = nissl__sort_defined(heldout ? t->auroc : t->selectivity, t->n_units, sorted);
-    nissl_status status = nissl__bootstrap_median(s->seed, 0x6265737400000000u + (uint64_t)f,
-                                                  sorted, n, &found.low, &found.high, err);
-    nissl__free(sorted);
-    if (status != NISSL_OK)
-        return status;
-    if (s->e->twin == NULL)
-        found.text = nissl__format(
-            "Units of %s tell their best %s from the rest with a median %s of %.2f [%.2f, %.2f]; "
-            "no "
-            "twin was recorded, so nothing says how much of it a shuffled network would show.",
-            site->name, factor->name, measure, found.effect, found.low, found.high);
-    else if (best->low > 0.5)
-        found.text = nissl__format(
-            "Units of %s tell their best %s from the rest with a median %s of %.2f [%.2f, %.2f], "
-            "the twin's with %.2f; a unit exceeds one of the twin with probability %.2f "
-            "[%.2f, %.2f].",
-            site->name, factor->name, measure, found.effect, found.low, found.high, found.control,
-            best->exceeds, best->low, best->high);
-    else
-        found.text = nissl__format(
-            "At no site do units tell their best %s from the rest reliably better than the twin's: "
-            "at the best, %s, the median %s is %.2f [%.2f, %.2f] against %.2f.",
-            factor->name, site->name, measure, found.effect, found.low, found.high, found.control);
-    found.site = nissl__strdup(site->name);
-    found.factor = nissl__strdup(factor->name);
-    found.measure = nissl__format("median %s over units", measure);
-    found.sample = nissl__format("%lld of %lld units, %lld stimuli, %d conditions",
-                                 (long long)best->n, (long long)site->n_units,
-                                 (long long)s->summary->designs[f].n_stimuli, factor->n_levels);
-    found.threat =
-        s->e->twin == NULL
-            ? nissl__strdup("No control: a network with shuffled weights may do as well.")
-            : units_threat(s, f, n_choices, site->n_units, s->summary->sites[where].twin_constant);
-    return add(l, found, s->e->twin == NULL ? 0.0 : fabs(2.0 * best->exceeds - 1.0), err);
+    return o;
 }
 
-/* ---- one factor, all sites ---- */
+static nissl_status median_interval(const study *s, int f, size_t site, nissl_finding *found,
+                                    nissl_error *err)
+{
+    const int64_t n_units = site_of(s, site)->n_units;
+    double *sorted = nissl__alloc((size_t)n_units, sizeof *sorted);
+    if (sorted == NULL)
+        return NISSL__NO_MEMORY(err, (size_t)n_units * sizeof *sorted);
+    found->n = nissl__sort_defined(speaker_values(s, site, f), n_units, sorted);
+    const nissl_status status =
+        nissl__bootstrap_median(s->seed, 0x6265737400000000u + (uint64_t)f, sorted, found->n,
+                                &found->low, &found->high, err);
+    nissl__free(sorted);
+    found->effect = speaker(s, site, f)->quartile[1];
+    found->control = s->e->twin == NULL ? NAN : speaker(s, site, f)->twin_quartile[1];
+    return status;
+}
+
+/* The sentence about a factor's best site and, where there is a twin, about all sites. */
+static char *tuned_text(const study *s, int f, const overview *o, const nissl_finding *found)
+{
+    const char *factor = nissl_recording_factor(s->e->recording, s->e->factors[f])->name;
+    const char *site = site_of(s, o->best)->name;
+    const nissl__comparison *c = speaker(s, o->best, f), *auroc = &pair(s, o->best, f)->auroc;
+    char also[96] = "";
+    if (s->e->twin == NULL)
+        return nissl__format(
+            "Units of %s are tuned to %s: their median %s is %.2f [%.2f, %.2f]; no "
+            "twin was recorded, so nothing says how much of it a network with "
+            "shuffled weights would show.",
+            site, factor, speaker_name(s, f), found->effect, found->low, found->high);
+    if (s->summary->designs[f].speaker == NISSL__SPEAKER_HELDOUT && auroc->n >= FEWEST_UNITS)
+        snprintf(also, sizeof also, " (held-out auROC %.2f against %.2f)", auroc->quartile[1],
+                 auroc->twin_quartile[1]);
+    return nissl__format(
+        "Units of %s are more tuned to %s than the twin's: their median %s is %.2f [%.2f, %.2f] "
+        "against %.2f%s, and one exceeds a unit of the twin with probability %.2f [%.2f, %.2f]. "
+        "Over "
+        "%lld sites %.0f %% of units lie above the 95th percentile of the twin's (5 %% if they "
+        "were "
+        "alike); at %lld sites the network's are the more tuned, at %lld the twin's, at %lld "
+        "neither can be told.",
+        site, factor, speaker_name(s, f), found->effect, found->low, found->high, found->control,
+        also, c->exceeds, c->low, c->high, (long long)o->n, 100.0 * o->beyond / o->units,
+        (long long)o->more, (long long)o->less, (long long)(o->n - o->more - o->less));
+}
+
+static nissl_status tuned_factor(const study *s, int f, const overview *o, list *l,
+                                 nissl_error *err)
+{
+    const nissl_factor *factor = nissl_recording_factor(s->e->recording, s->e->factors[f]);
+    const nissl_recorded_site *site = site_of(s, o->best);
+    nissl_finding found = {0};
+    const nissl_status status = median_interval(s, f, o->best, &found, err);
+    if (status != NISSL_OK)
+        return status;
+    found.text = tuned_text(s, f, o, &found);
+    found.site = nissl__strdup(site->name);
+    found.factor = nissl__strdup(factor->name);
+    found.measure = nissl__format("median %s over units", speaker_name(s, f));
+    found.sample = nissl__format(
+        "%lld of %lld units, %lld stimuli, %d conditions of %lld to %lld", (long long)found.n,
+        (long long)site->n_units, (long long)s->summary->designs[f].n_stimuli, factor->n_levels,
+        (long long)s->summary->designs[f].fewest, (long long)s->summary->designs[f].most);
+    found.threat = units_threat(s, f, o->best, o->n);
+    const double exceeds = speaker(s, o->best, f)->exceeds;
+    return add(l, found, s->e->twin == NULL ? 0.0 : fabs(2.0 * exceeds - 1.0), err);
+}
+
+/* Appends to a growing sentence; takes both, returns NULL when out of memory. */
+static char *append(char *text, char *more)
+{
+    char *joined = text == NULL || more == NULL ? NULL : nissl__format("%s%s", text, more);
+    nissl__free(text);
+    nissl__free(more);
+    return joined;
+}
+
+/* One sentence for the factors that no site is tuned to. */
+static nissl_status untuned_factors(const study *s, const overview *overviews, list *l,
+                                    nissl_error *err)
+{
+    int n = 0;
+    int64_t most_sites = 0;
+    nissl_finding found = {.effect = NAN, .low = NAN, .high = NAN, .control = NAN};
+    found.text = nissl__strdup("");
+    for (int f = 0; f < s->e->n_factors; f++) {
+        const overview *o = &overviews[f];
+        if (o->found || o->n == 0)
+            continue;
+        const nissl__comparison *c = speaker(s, o->largest, f);
+        if (n++ == 0) { /* the numbers of the finding are those of the first */
+            const nissl_status status = median_interval(s, f, o->largest, &found, err);
+            if (status != NISSL_OK) {
+                free_finding(&found);
+                return status;
+            }
+            found.factor =
+                nissl__strdup(nissl_recording_factor(s->e->recording, s->e->factors[f])->name);
+            found.site = nissl__strdup(site_of(s, o->largest)->name);
+            found.measure = nissl__format("largest median %s of a site", speaker_name(s, f));
+        }
+        most_sites = NISSL__MAX(most_sites, o->n);
+        found.text =
+            append(found.text,
+                   nissl__format("%s%s (largest median %s %.2f at %s%s", n > 1 ? ", " : "",
+                                 nissl_recording_factor(s->e->recording, s->e->factors[f])->name,
+                                 speaker_name(s, f), c->quartile[1], site_of(s, o->largest)->name,
+                                 s->e->twin == NULL ? ")" : ""));
+        if (s->e->twin != NULL)
+            found.text = append(found.text, nissl__format(", twin %.2f)", c->twin_quartile[1]));
+    }
+    if (n == 0) {
+        free_finding(&found);
+        return NISSL_OK;
+    }
+    found.text = append(nissl__strdup(s->e->twin == NULL
+                                          ? "No site is reliably tuned to "
+                                          : "No site is tuned above chance and above the twin to "),
+                        append(found.text, nissl__strdup(".")));
+    found.sample = nissl__format("up to %lld sites with at least %d defined units; the numbers are "
+                                 "those of the first factor",
+                                 (long long)most_sites, FEWEST_UNITS);
+    found.threat = nissl__strdup("No evidence is not evidence of none: a unit's positions are "
+                                 "summarised, and a curve averages over all other factors.");
+    return add(l, found, -1.0, err);
+}
 
 /* Shares pooled over sites; a resample draws sites. */
 typedef struct pool {
@@ -202,59 +335,6 @@ static double pooled_share(const void *user, const int32_t *count, const int32_t
         total += w * p->total[i];
     }
     return total > 0.0 ? hits / total : NAN;
-}
-
-static nissl_status all_sites(const study *s, int f, list *l, nissl_error *err)
-{
-    const nissl_factor *factor = nissl_recording_factor(s->e->recording, s->e->factors[f]);
-    const char *measure = speaker_name(s, f);
-    int64_t n = 0, more = 0, less = 0, units = 0;
-    nissl_status status = NISSL_OK;
-    double *hits = nissl__alloc(s->e->n_sites, 2 * sizeof *hits);
-    if (hits == NULL)
-        return NISSL__NO_MEMORY(err, s->e->n_sites * 2 * sizeof *hits);
-    double *total = hits + s->e->n_sites;
-    for (size_t i = 0; i < s->e->n_sites; i++) {
-        const nissl__comparison *c = speaker(s, i, f);
-        if (!comparable(c))
-            continue;
-        hits[n] = c->beyond * (double)c->n;
-        total[n++] = (double)c->n;
-        units += c->n;
-        more += c->low > 0.5;
-        less += c->high < 0.5;
-    }
-    if (n < 2)
-        goto done;
-    const pool p = {hits, total, n};
-    nissl_finding found = {.effect = pooled_share(&p, NULL, NULL), .control = 0.05, .n = n};
-    status = nissl__bootstrap(s->seed, 0x616c6c0000000000u + (uint64_t)f, n, 0, pooled_share, &p,
-                              &found.low, &found.high, err);
-    if (status != NISSL_OK)
-        goto done;
-    found.text = nissl__format(
-        "%.0f %% of units [%.0f, %.0f] at %lld sites have a %s for %s above the 95th percentile of "
-        "the twin's units at their site (5 %% if they were alike). At %lld sites the network's "
-        "units are the more selective, at %lld the twin's, at %lld neither can be told.",
-        100.0 * found.effect, 100.0 * found.low, 100.0 * found.high, (long long)n, measure,
-        factor->name, (long long)more, (long long)less, (long long)(n - more - less));
-    found.site = nissl__strdup("");
-    found.factor = nissl__strdup(factor->name);
-    found.measure =
-        nissl__format("share of units beyond the twin's 95th percentile in %s", measure);
-    found.sample = nissl__format("%lld sites with at least %d defined units, %lld units, %lld "
-                                 "stimuli; sites were resampled",
-                                 (long long)n, FEWEST_UNITS, (long long)units,
-                                 (long long)s->summary->designs[f].n_stimuli);
-    found.threat = nissl__format(
-        "%sSites that only copy or rectify another count again, and there is one twin.",
-        s->summary->designs[f].heldout
-            ? ""
-            : "In-sample: there are too few stimuli per condition to hold any out. ");
-    status = add(l, found, fabs(found.effect - 0.05) / 0.95, err);
-done:
-    nissl__free(hits);
-    return status;
 }
 
 /* ---- silent units ---- */
@@ -294,7 +374,7 @@ static nissl_status silent_units(const study *s, list *l, nissl_error *err)
         snprintf(twin, sizeof twin, " (twin: %lld)", (long long)twin_silent);
     found.text = nissl__format(
         "%lld of %lld units%s gave one and the same value to all %lld "
-        "stimuli, most of them at %s (%lld of %lld).",
+        "stimuli; the largest share is at %s (%lld of %lld).",
         (long long)silent, (long long)units, twin, (long long)s->n_stimuli, site_of(s, worst)->name,
         (long long)s->summary->sites[worst].constant, (long long)site_of(s, worst)->n_units);
     found.site = nissl__strdup(site_of(s, worst)->name);
@@ -318,8 +398,11 @@ static nissl_status sparseness(const study *s, list *l, nissl_error *err)
     size_t where = 0;
     int64_t n_choices = 0;
     for (size_t i = 0; i < s->e->n_sites; i++) {
-        const nissl__comparison *c = &s->summary->sites[i].lifetime;
-        if (!comparable(c) || (c->low <= 0.5 && c->high >= 0.5))
+        const nissl__site_summary *summary = &s->summary->sites[i];
+        const nissl__comparison *c = &summary->lifetime;
+        if (summary->is_signed || summary->is_output)
+            continue; /* silence below 0 is no sparseness */
+        if (c->n < FEWEST_UNITS || c->twin_n < FEWEST_UNITS || (c->low <= 0.5 && c->high >= 0.5))
             continue;
         n_choices++;
         if (best == NULL || fabs(c->exceeds - 0.5) > fabs(best->exceeds - 0.5)) {
@@ -368,82 +451,109 @@ static double trend_of(const void *user, const int32_t *count, const int32_t *un
     return nissl__rank_trend(t->median, t->n, count);
 }
 
-static nissl_status depth(const study *s, int f, list *l, nissl_error *err)
+/* Fills in effect, interval and control; n = 0 if there is no trend to speak of. */
+static nissl_status measure_trend(const study *s, int f, nissl_finding *found, nissl_error *err)
 {
-    const nissl_factor *factor = nissl_recording_factor(s->e->recording, s->e->factors[f]);
-    const char *measure = speaker_name(s, f);
     int64_t n = 0;
     nissl_status status = NISSL_OK;
     double *median = nissl__alloc(s->e->n_sites, 2 * sizeof *median);
     if (median == NULL)
         return NISSL__NO_MEMORY(err, s->e->n_sites * 2 * sizeof *median);
     double *twin = median + s->e->n_sites;
+    *found = (nissl_finding){0};
     for (size_t i = 0; i < s->e->n_sites; i++) {
         const nissl__comparison *c = speaker(s, i, f);
-        if (!comparable(c))
+        if (!comparable(s, i, f))
             continue;
         median[n] = c->quartile[1];
         twin[n++] = c->twin_quartile[1];
     }
-    if (n < FEWEST_SITES)
-        goto done;
-    const trend t = {median, n};
-    nissl_finding found = {.effect = nissl__rank_trend(median, n, NULL),
-                           .control = nissl__rank_trend(twin, n, NULL),
-                           .n = n};
-    status = nissl__bootstrap(s->seed, 0x6465707468000000u + (uint64_t)f, n, 0, trend_of, &t,
-                              &found.low, &found.high, err);
-    if (status != NISSL_OK || !(found.low > 0.0 || found.high < 0.0))
-        goto done; /* no trend to speak of */
-    found.text = nissl__format(
-        "Tuning to %s %s with depth: the rank correlation of a site's place with its median %s is "
-        "%.2f [%.2f, %.2f], in the twin %.2f.",
-        factor->name, found.effect > 0.0 ? "grows" : "fades", measure, found.effect, found.low,
-        found.high, found.control);
-    found.site = nissl__strdup("");
-    found.factor = nissl__strdup(factor->name);
-    found.measure = nissl__format("Spearman correlation of depth and median %s", measure);
-    found.sample = nissl__format("%lld sites with at least %d defined units; sites were resampled",
-                                 (long long)n, FEWEST_UNITS);
-    found.threat = nissl__strdup("Sites follow one another, so they are not independent, and "
-                                 "sites with more units or coarser positions are compared as they "
-                                 "are.");
-    status =
-        add(l, found, isnan(found.control) ? 0.0 : 0.5 * fabs(found.effect - found.control), err);
-done:
+    if (n >= FEWEST_SITES) {
+        const trend t = {median, n};
+        found->effect = nissl__rank_trend(median, n, NULL);
+        found->control = nissl__rank_trend(twin, n, NULL);
+        status = nissl__bootstrap(s->seed, 0x6465707468000000u + (uint64_t)f, n, 0, trend_of, &t,
+                                  &found->low, &found->high, err);
+        found->n = found->low > 0.0 || found->high < 0.0 ? n : 0;
+    }
     nissl__free(median);
     return status;
+}
+
+/* The factor whose trend differs most from the twin's. */
+static nissl_status depth(const study *s, list *l, nissl_error *err)
+{
+    nissl_finding found = {0};
+    int where = -1;
+    double strength = 0.0;
+    for (int f = 0; f < s->e->n_factors; f++) {
+        nissl_finding candidate;
+        const nissl_status status = measure_trend(s, f, &candidate, err);
+        if (status != NISSL_OK)
+            return status;
+        const double difference = 0.5 * fabs(candidate.effect - candidate.control);
+        if (candidate.n == 0 || !(difference > strength))
+            continue;
+        found = candidate;
+        strength = difference;
+        where = f;
+    }
+    if (where < 0)
+        return NISSL_OK;
+    const char *factor = nissl_recording_factor(s->e->recording, s->e->factors[where])->name;
+    const char *measure = speaker_name(s, where);
+    found.text = nissl__format("Tuning to %s %s with depth: the rank correlation of a site's place "
+                               "in the network with its "
+                               "median %s is %.2f [%.2f, %.2f], in the twin %.2f.",
+                               factor, found.effect > 0.0 ? "grows" : "fades", measure,
+                               found.effect, found.low, found.high, found.control);
+    found.site = nissl__strdup("");
+    found.factor = nissl__strdup(factor);
+    found.measure = nissl__format("Spearman correlation of depth and median %s", measure);
+    found.sample = nissl__format("%lld sites with at least %d defined units; sites were resampled",
+                                 (long long)found.n, FEWEST_UNITS);
+    found.threat =
+        nissl__strdup("Sites follow one another, so they are not independent; those that "
+                      "copy another count again; and later sites have other numbers of "
+                      "units and positions.");
+    return add(l, found, strength, err);
 }
 
 nissl_status nissl__findings(nissl_context *ctx, const nissl__summary *summary,
                              nissl_examination *e, nissl_error *err)
 {
     const study s = {e, summary, nissl_context_seed(ctx), nissl_recording_n_stimuli(e->recording)};
-    list l = {.capacity = 3 * (size_t)e->n_factors + 2};
+    list l = {.capacity = (size_t)e->n_factors + 4};
     nissl_status status = NISSL_OK;
+    overview *overviews = nissl__alloc((size_t)e->n_factors + 1, sizeof *overviews);
     l.finding = nissl__alloc(l.capacity, sizeof *l.finding);
     l.strength = nissl__alloc(l.capacity, sizeof *l.strength);
-    if (l.finding == NULL || l.strength == NULL)
+    if (overviews == NULL || l.finding == NULL || l.strength == NULL)
         status = NISSL__NO_MEMORY(err, l.capacity * sizeof *l.finding);
     for (int f = 0; f < e->n_factors && status == NISSL_OK; f++) {
-        status = best_site(&s, f, &l, err);
-        if (status == NISSL_OK && e->twin != NULL)
-            status = all_sites(&s, f, &l, err);
-        if (status == NISSL_OK && e->twin != NULL)
-            status = depth(&s, f, &l, err);
+        overviews[f] = look_over(&s, f);
+        if (overviews[f].found)
+            status = tuned_factor(&s, f, &overviews[f], &l, err);
     }
     if (status == NISSL_OK)
         status = silent_units(&s, &l, err);
     if (status == NISSL_OK && e->twin != NULL)
         status = sparseness(&s, &l, err);
-    while (l.n > (status == NISSL_OK ? MOST_FINDINGS : 0))
+    if (status == NISSL_OK && e->twin != NULL)
+        status = depth(&s, &l, err);
+    while (l.n > (status == NISSL_OK ? MOST_FINDINGS - 1 : 0))
         free_finding(&l.finding[--l.n]);
+    if (status == NISSL_OK) /* last, and never cut off */
+        status = untuned_factors(&s, overviews, &l, err);
     if (status == NISSL_OK) {
         e->findings = l.finding;
         e->n_findings = l.n;
         l.finding = NULL;
     }
+    while (l.finding != NULL && l.n > 0)
+        free_finding(&l.finding[--l.n]);
     nissl__free(l.finding);
     nissl__free(l.strength);
+    nissl__free(overviews);
     return status;
 }

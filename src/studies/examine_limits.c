@@ -46,7 +46,7 @@ static void say_factors(sentences *s, const nissl__summary *summary, const nissl
     if (e->n_factors == 0)
         say(s, nissl__strdup("Tuning: the stimuli have no label or factor with 2 to 1000 levels."));
     for (int f = 0; f < e->n_factors; f++)
-        if (!summary->designs[f].heldout)
+        if (summary->designs[f].speaker == NISSL__SPEAKER_SELECTIVITY)
             say(s, nissl__format("Whether selectivity for %s holds on other stimuli: the rarest of "
                                  "its %d conditions has %lld, so most held-out indices are "
                                  "undefined.",

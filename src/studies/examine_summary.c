@@ -10,7 +10,8 @@
 /* ---- activity over all stimuli ---- */
 
 typedef struct activity {
-    int64_t constant;
+    int64_t constant;   /* units with one value */
+    int64_t negative;   /* units below 0 on some stimulus */
     double *lifetime;   /* [n_units] */
     double *population; /* [n_stimuli] */
 } activity;
@@ -24,7 +25,7 @@ static void free_activity(activity *a)
 
 /* x: responses [n_stimuli, n_units] of a block; sum, squares: [n_stimuli] of rectified responses */
 static void add_block(const float *x, int64_t n_stimuli, int64_t n_units, double *sum,
-                      double *squares, double *lifetime, int64_t *constant)
+                      double *squares, double *lifetime, activity *a)
 {
     for (int64_t s = 0; s < n_stimuli; s++)
         for (int64_t u = 0; u < n_units; u++) {
@@ -33,10 +34,13 @@ static void add_block(const float *x, int64_t n_stimuli, int64_t n_units, double
             squares[s] += rate * rate;
         }
     for (int64_t u = 0; u < n_units; u++) {
-        bool same = true;
-        for (int64_t s = 1; s < n_stimuli && same; s++)
-            same = x[s * n_units + u] == x[u];
-        *constant += same;
+        bool same = true, negative = false;
+        for (int64_t s = 0; s < n_stimuli; s++) {
+            same = same && x[s * n_units + u] == x[u];
+            negative = negative || x[s * n_units + u] < 0.0f;
+        }
+        a->constant += same;
+        a->negative += negative;
         lifetime[u] = nissl_sparseness_vinje_gallant(x + u, n_stimuli, n_units);
     }
 }
@@ -63,7 +67,7 @@ static nissl_status read_activity(const nissl_recording *recording, size_t site,
         status = nissl_recording_responses(recording, site, first, n, x, err);
         if (status != NISSL_OK)
             goto done;
-        add_block(x, n_stimuli, n, sum, squares, a.lifetime + first, &a.constant);
+        add_block(x, n_stimuli, n, sum, squares, a.lifetime + first, &a);
     }
     for (int64_t s = 0; s < n_stimuli; s++) {
         const double n = (double)n_units, fraction = sum[s] * sum[s] / (n * squares[s]);
@@ -131,7 +135,7 @@ static nissl_status compare_tuning(void *user, int64_t task, int worker, nissl_e
         bool interval;
     } part[] = {
         {t->selectivity, w == NULL ? NULL : w->selectivity, &out->selectivity, true},
-        {t->selectivity_heldout, w == NULL ? NULL : w->selectivity_heldout, &out->heldout, false},
+        {t->selectivity_heldout, w == NULL ? NULL : w->selectivity_heldout, &out->heldout, true},
         {t->auroc, w == NULL ? NULL : w->auroc, &out->auroc, true},
         {t->dprime, w == NULL ? NULL : w->dprime, &out->dprime, false},
     };
@@ -163,6 +167,7 @@ static nissl_status summarise_site(const nissl_examination *e, size_t site, uint
             compare_with_twin(a.population, n_stimuli, b.population,
                               e->twin == NULL ? 0 : n_stimuli, false, 0, 0, &out->population, err);
     out->constant = a.constant;
+    out->is_signed = 2 * a.negative > n_units;
     out->twin_constant = b.constant;
     free_activity(&a);
     free_activity(&b);
@@ -192,6 +197,43 @@ static nissl_status count_levels(const nissl_factor *factor, int64_t n_stimuli,
     return NISSL_OK;
 }
 
+/* Does another tuned factor vary among the stimuli that have a level of factor f? */
+static bool is_crossed(const nissl_examination *e, int f)
+{
+    const int32_t *own = nissl_recording_factor(e->recording, e->factors[f])->level;
+    const int64_t n = nissl_recording_n_stimuli(e->recording);
+    for (int g = 0; g < e->n_factors; g++) {
+        const int32_t *level = nissl_recording_factor(e->recording, e->factors[g])->level;
+        int64_t first = -1;
+        for (int64_t i = 0; i < n && g != f; i++) {
+            if (own[i] < 0)
+                continue;
+            if (first >= 0 && level[i] != level[first])
+                return true;
+            first = i;
+        }
+    }
+    return false;
+}
+
+static nissl_status summarise_factor(const nissl_examination *e, int f, nissl__summary *s,
+                                     nissl_error *err)
+{
+    const size_t n_factors = (size_t)e->n_factors;
+    int64_t heldout = 0, defined = 0;
+    const nissl_status status =
+        count_levels(nissl_recording_factor(e->recording, e->factors[f]),
+                     nissl_recording_n_stimuli(e->recording), &s->designs[f], err);
+    for (size_t i = 0; i < e->n_sites; i++) {
+        heldout += s->factors[i * n_factors + (size_t)f].auroc.n;
+        defined += s->factors[i * n_factors + (size_t)f].selectivity.n;
+    }
+    s->designs[f].speaker = 2 * heldout <= defined ? NISSL__SPEAKER_SELECTIVITY
+                            : is_crossed(e, f)     ? NISSL__SPEAKER_HELDOUT
+                                                   : NISSL__SPEAKER_AUROC;
+    return status;
+}
+
 nissl_status nissl__summary_new(nissl_context *ctx, const nissl_examination *e, nissl__summary *out,
                                 nissl_error *err)
 {
@@ -216,16 +258,8 @@ nissl_status nissl__summary_new(nissl_context *ctx, const nissl_examination *e, 
         nissl__progress_add(&progress, 1, 0);
     }
     status = nissl__parallel(ctx, (int64_t)n_pairs, compare_tuning, &job, err);
-    for (size_t f = 0; f < n_factors && status == NISSL_OK; f++) {
-        int64_t heldout = 0, defined = 0;
-        status = count_levels(nissl_recording_factor(e->recording, e->factors[f]),
-                              nissl_recording_n_stimuli(e->recording), &s.designs[f], err);
-        for (size_t i = 0; i < e->n_sites; i++) {
-            heldout += s.factors[i * n_factors + f].auroc.n;
-            defined += s.factors[i * n_factors + f].selectivity.n;
-        }
-        s.designs[f].heldout = 2 * heldout > defined;
-    }
+    for (int f = 0; f < e->n_factors && status == NISSL_OK; f++)
+        status = summarise_factor(e, f, &s, err);
     if (status != NISSL_OK)
         goto done;
     *out = s;

@@ -53,7 +53,7 @@ static const struct index {
      offsetof(nissl__factor_summary, selectivity), true, true},
     {"selectivity_heldout",
      "Selectivity index of the condition chosen on one half of the stimuli, measured on the other",
-     offsetof(nissl__factor_summary, heldout), true, false},
+     offsetof(nissl__factor_summary, heldout), true, true},
     {"auroc", "Area under the ROC curve, best condition against the rest, on the held-out half",
      offsetof(nissl__factor_summary, auroc), true, true},
     {"dprime", "d', best condition against the rest, on the held-out half",

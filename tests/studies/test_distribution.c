@@ -101,6 +101,19 @@ static void intervals_cover(void **state)
     assert_in_range(covers_exceedance, 364, 396);
 }
 
+/* Samples apart: the bound is that of as many disjoint pairs. */
+static void separated_samples_are_bounded(void **state)
+{
+    const double a[] = {4.0, 5.0, 6.0, 7.0}, b[] = {1.0, 2.0, 3.0};
+    double low, high;
+    assert_int_equal(nissl__bootstrap_exceedance(1, 0, a, 4, b, 3, &low, &high, NULL), NISSL_OK);
+    assert_near(low * low * low, 0.025, 1e-12);
+    assert_true(high == 1.0);
+    assert_int_equal(nissl__bootstrap_exceedance(1, 0, b, 3, a, 4, &low, &high, NULL), NISSL_OK);
+    assert_near(pow(1.0 - high, 3.0), 0.025, 1e-12);
+    assert_true(low == 0.0);
+}
+
 static void resampling_is_keyed(void **state)
 {
     double a[7], low[3], high[3];
@@ -128,6 +141,7 @@ int main(void)
         cmocka_unit_test(undefined_values_are_left_out),
         cmocka_unit_test(exceedance_counts_pairs),
         cmocka_unit_test(intervals_cover),
+        cmocka_unit_test(separated_samples_are_bounded),
         cmocka_unit_test(resampling_is_keyed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
