@@ -10,13 +10,28 @@
 
 struct nissl__operator;
 
+/* Where the nodes of a model function were called from: their attributes may stand for the
+ * caller's. */
+typedef struct nissl__call_site {
+    const nissl__onnx_node *node;
+    const nissl__onnx_function *function;
+    const struct nissl__call_site *outer;
+} nissl__call_site;
+
+/* A node after flattening: model functions are expanded in place, the branches of an If stand
+ * before it. */
 typedef struct nissl__node {
     const nissl__onnx_node *onnx;
     const struct nissl__operator *op;
     const char *name; /* never "" */
+    int64_t opset;    /* of the default domain where the node was written */
     int n_inputs, n_outputs;
-    const int *inputs;  /* value indices, -1 = absent */
+    const int *inputs;  /* value indices, -1 = absent; of an If: condition, outputs of then, outputs
+                           of else */
     const int *outputs; /* value indices, -1 = unnamed */
+    int guard;          /* value whose truth decides whether the node exists, or -1 */
+    bool guard_truth;   /* the truth it wants */
+    const nissl__call_site *site; /* NULL outside functions */
 } nissl__node;
 
 struct nissl_network {
@@ -35,7 +50,9 @@ struct nissl_network {
     int n_nodes;
     nissl__node *nodes;
     nissl_node *public_nodes;
-    int *operands; /* all inputs and outputs of all nodes */
+    void **owned; /* what flattening made: operand lists, names, call sites */
+    size_t n_owned, owned_capacity;
+    int capacity_values, capacity_nodes;
 
     int n_inputs, n_outputs;
     int *inputs, *outputs; /* value indices */
@@ -59,6 +76,11 @@ int nissl__network_find_value(const nissl_network *network, const char *name);
 /* The tensor of a Constant node as this network (or twin) has it. */
 const nissl__onnx_tensor *nissl__network_constant(const nissl_network *network, int node);
 
+/* Fills values, nodes, inputs and outputs from the model. */
+nissl_status nissl__network_flatten(nissl_network *network, nissl_error *err);
+
+/* An attribute of a node, through the caller where it stands in a function; NULL if absent. */
+const nissl__onnx_attribute *nissl__attribute(const nissl__node *node, const char *name);
 int64_t nissl__attr_int(const nissl__node *node, const char *name, int64_t fallback);
 float nissl__attr_float(const nissl__node *node, const char *name, float fallback);
 const char *nissl__attr_string(const nissl__node *node, const char *name, const char *fallback);

@@ -392,6 +392,15 @@ static nissl_status bind_inputs(nissl__compiler *c, nissl_error *err)
     return status;
 }
 
+/* Nodes of a branch that is not taken are never looked at. Where the condition is not known, the If
+ * itself says so. */
+static bool guard_holds(const nissl__compiler *c, const nissl__node *node)
+{
+    const nissl__value *condition = &c->values[node->guard];
+    return condition->inferred && condition->constant && condition->type == NISSL_BOOL &&
+           (*(const uint8_t *)condition->constant != 0) == node->guard_truth;
+}
+
 nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
 {
     const nissl_network *network = c->network;
@@ -413,6 +422,8 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
         const nissl__node *node = &network->nodes[i];
         bool dynamic = false;
         c->node = i;
+        if (node->guard >= 0 && !guard_holds(c, node))
+            continue;
         if (node->n_inputs < node->op->min_inputs ||
             (node->op->max_inputs >= 0 && node->n_inputs > node->op->max_inputs))
             return NISSL__NODE_FAIL(c, err, NISSL_ERR_FORMAT, "%d inputs, expected %d .. %d",

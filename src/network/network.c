@@ -10,56 +10,6 @@
 #include "network/graph.h"
 #include "network/program.h"
 
-/* ---- names ---- */
-
-typedef struct name_table {
-    const char **keys;
-    int *values;
-    size_t mask;
-} name_table;
-
-static size_t name_slot(const name_table *table, const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char *p = name; *p; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
-    size_t slot = (size_t)(h ^ h >> 32) & table->mask;
-    while (table->keys[slot] && strcmp(table->keys[slot], name) != 0)
-        slot = (slot + 1) & table->mask;
-    return slot;
-}
-
-static bool name_table_new(name_table *table, size_t n)
-{
-    size_t size = 16;
-    while (size < 2 * n + 2)
-        size *= 2;
-    table->mask = size - 1;
-    table->keys = nissl__alloc(size, sizeof *table->keys);
-    table->values = nissl__alloc(size, sizeof *table->values);
-    return table->keys && table->values;
-}
-
-static void name_table_free(name_table *table)
-{
-    nissl__free(table->keys);
-    nissl__free(table->values);
-}
-
-/* The index of a name, adding it if it is new. */
-static int intern(nissl_network *network, name_table *table, const char *name)
-{
-    if (!name[0])
-        return -1;
-    size_t slot = name_slot(table, name);
-    if (!table->keys[slot]) {
-        table->keys[slot] = name;
-        table->values[slot] = network->n_values;
-        network->value_names[network->n_values++] = name;
-    }
-    return table->values[slot];
-}
-
 int nissl__network_find_value(const nissl_network *network, const char *name)
 {
     for (int i = 0; i < network->n_values; i++)
@@ -70,27 +20,43 @@ int nissl__network_find_value(const nissl_network *network, const char *name)
 
 /* ---- attributes ---- */
 
-int64_t nissl__attr_int(const nissl__node *node, const char *name, int64_t fallback)
+const nissl__onnx_attribute *nissl__attribute(const nissl__node *node, const char *name)
 {
     const nissl__onnx_attribute *a = nissl__onnx_find_attribute(node->onnx, name);
+    for (const nissl__call_site *site = node->site; a && a->reference && a->reference[0];
+         site = site->outer) {
+        const char *wanted = a->reference;
+        if (!site)
+            return NULL;
+        a = nissl__onnx_find_attribute(site->node, wanted);
+        for (size_t i = 0; i < site->function->n_defaults && !a; i++)
+            if (strcmp(site->function->defaults[i].name, wanted) == 0)
+                a = &site->function->defaults[i];
+    }
+    return a;
+}
+
+int64_t nissl__attr_int(const nissl__node *node, const char *name, int64_t fallback)
+{
+    const nissl__onnx_attribute *a = nissl__attribute(node, name);
     return a && a->kind == NISSL__ONNX_INT ? a->i : fallback;
 }
 
 float nissl__attr_float(const nissl__node *node, const char *name, float fallback)
 {
-    const nissl__onnx_attribute *a = nissl__onnx_find_attribute(node->onnx, name);
+    const nissl__onnx_attribute *a = nissl__attribute(node, name);
     return a && a->kind == NISSL__ONNX_FLOAT ? a->f : fallback;
 }
 
 const char *nissl__attr_string(const nissl__node *node, const char *name, const char *fallback)
 {
-    const nissl__onnx_attribute *a = nissl__onnx_find_attribute(node->onnx, name);
+    const nissl__onnx_attribute *a = nissl__attribute(node, name);
     return a && a->kind == NISSL__ONNX_STRING ? a->s : fallback;
 }
 
 const int64_t *nissl__attr_ints(const nissl__node *node, const char *name, size_t *n)
 {
-    const nissl__onnx_attribute *a = nissl__onnx_find_attribute(node->onnx, name);
+    const nissl__onnx_attribute *a = nissl__attribute(node, name);
     *n = a && a->kind == NISSL__ONNX_INTS ? a->n : 0;
     return *n ? a->ints : NULL;
 }
@@ -134,27 +100,33 @@ done:
     return status;
 }
 
+static bool same_operator(const nissl__onnx_node *a, const nissl__onnx_node *b)
+{
+    return strcmp(a->op, b->op) == 0 && strcmp(a->domain, b->domain) == 0;
+}
+
 /* Every unsupported operator in one message: name, first node, how many. */
 static nissl_status check_operators(nissl_network *network, nissl_error *err)
 {
-    char list[384] = "";
+    char list[320] = "";
     size_t used = 0;
     int n_kinds = 0;
+    const char *advice = "";
     for (int i = 0; i < network->n_nodes; i++) {
         const nissl__onnx_node *node = network->nodes[i].onnx;
         int count = 0;
         bool seen = false;
         if (network->nodes[i].op)
             continue;
-        for (int j = 0; j < network->n_nodes; j++) {
-            const nissl__onnx_node *other = network->nodes[j].onnx;
-            if (strcmp(node->op, other->op) == 0 && strcmp(node->domain, other->domain) == 0) {
-                seen |= j < i;
-                count++;
-            }
-        }
+        for (int j = 0; j < i && !seen; j++)
+            seen = same_operator(node, network->nodes[j].onnx);
         if (seen)
             continue;
+        for (int j = i; j < network->n_nodes; j++)
+            count += same_operator(node, network->nodes[j].onnx);
+        if (strcmp(node->domain, "com.microsoft") == 0)
+            advice = "; export without onnxruntime's fusions (optimum: --optimize none; "
+                     "torch.onnx.export writes none)";
         n_kinds++;
         if (used < sizeof list - 1) {
             int n = snprintf(list + used, sizeof list - used, "%s%s%s%s (node %s, %d in all)",
@@ -166,138 +138,9 @@ static nissl_status check_operators(nissl_network *network, nissl_error *err)
     if (n_kinds == 0)
         return NISSL_OK;
     return NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED,
-                       "%s: %d operator%s not supported at opset %lld: %s", network->path, n_kinds,
-                       n_kinds == 1 ? " is" : "s are", (long long)network->opset, list);
-}
-
-static void fill_port(nissl_port *port, const nissl__onnx_value *value)
-{
-    port->name = value->name;
-    port->type = value->type;
-    port->rank = value->has_shape ? value->rank : -1;
-    for (int i = 0; i < value->rank; i++) {
-        port->shape[i] = value->shape[i];
-        port->symbol[i] = value->dim_names[i];
-    }
-}
-
-static nissl_status index_graph(nissl_network *network, nissl_error *err)
-{
-    nissl_status status = NISSL_OK;
-    const nissl__onnx_graph *graph = &network->model->graph;
-    name_table table = {0};
-    size_t n_operands = 0, n_names = graph->n_initializers + graph->n_inputs + graph->n_outputs;
-    for (size_t i = 0; i < graph->n_nodes; i++)
-        n_operands += graph->nodes[i].n_inputs + graph->nodes[i].n_outputs;
-    n_names += n_operands;
-    if (n_names > INT32_MAX / 4) {
-        status = NISSL__FAIL(err, NISSL_ERR_LIMIT, "%s: %zu names exceed %d", network->path,
-                             n_names, INT32_MAX / 4);
-        goto done;
-    }
-    network->value_names = nissl__alloc(n_names, sizeof *network->value_names);
-    network->constants = nissl__alloc(n_names, sizeof *network->constants);
-    network->producer = nissl__alloc(n_names, sizeof *network->producer);
-    network->nodes = nissl__alloc(graph->n_nodes, sizeof *network->nodes);
-    network->public_nodes = nissl__alloc(graph->n_nodes, sizeof *network->public_nodes);
-    network->operands = nissl__alloc(n_operands, sizeof *network->operands);
-    network->inputs = nissl__alloc(graph->n_inputs, sizeof *network->inputs);
-    network->outputs = nissl__alloc(graph->n_outputs, sizeof *network->outputs);
-    network->input_ports = nissl__alloc(graph->n_inputs, sizeof *network->input_ports);
-    network->output_ports = nissl__alloc(graph->n_outputs, sizeof *network->output_ports);
-    if (!network->value_names || !network->constants || !network->producer || !network->nodes ||
-        !network->public_nodes || !network->operands || !network->inputs || !network->outputs ||
-        !network->input_ports || !network->output_ports || !name_table_new(&table, n_names)) {
-        status = NISSL__NO_MEMORY(err, n_names * sizeof(void *));
-        goto done;
-    }
-    for (size_t i = 0; i < n_names; i++)
-        network->producer[i] = -1;
-    for (size_t i = 0; i < graph->n_initializers; i++) {
-        int value = intern(network, &table, graph->initializers[i].name);
-        if (value < 0)
-            continue;
-        network->constants[value] = &graph->initializers[i];
-        if (graph->initializers[i].type == NISSL_FLOAT32 ||
-            graph->initializers[i].type == NISSL_FLOAT64 ||
-            graph->initializers[i].type == NISSL_FLOAT16 ||
-            graph->initializers[i].type == NISSL_BFLOAT16)
-            network->parameters +=
-                graph->initializers[i].bytes / nissl_type_size(graph->initializers[i].type);
-    }
-    for (size_t i = 0; i < graph->n_inputs; i++) {
-        int value = intern(network, &table, graph->inputs[i].name);
-        if (value < 0 || network->constants[value])
-            continue;
-        fill_port(&network->input_ports[network->n_inputs], &graph->inputs[i]);
-        network->inputs[network->n_inputs++] = value;
-    }
-    int *operand = network->operands;
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        const nissl__onnx_node *from = &graph->nodes[i];
-        nissl__node *node = &network->nodes[i];
-        nissl_node *shown = &network->public_nodes[i];
-        if (from->n_inputs > NISSL__MAX_OPERANDS || from->n_outputs > NISSL__MAX_OPERANDS) {
-            status = NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED,
-                                 "%s: node %zu (%s) has %zu operands, at most %d", network->path, i,
-                                 from->op, NISSL__MAX(from->n_inputs, from->n_outputs),
-                                 NISSL__MAX_OPERANDS);
-            goto done;
-        }
-        node->onnx = from;
-        node->op = nissl__operator_find(from->domain, from->op);
-        node->name = from->name;
-        node->n_inputs = (int)from->n_inputs;
-        node->n_outputs = (int)from->n_outputs;
-        network->n_nodes++;
-        node->inputs = operand;
-        for (size_t j = 0; j < from->n_inputs; j++) {
-            int before = network->n_values;
-            *operand = intern(network, &table, from->inputs[j]);
-            if (*operand >= before) {
-                status =
-                    NISSL__FAIL(err, NISSL_ERR_FORMAT,
-                                "%s: node %zu (%s) reads \"%s\", which nothing before it makes",
-                                network->path, i, from->op, from->inputs[j]);
-                goto done;
-            }
-            operand++;
-        }
-        node->outputs = operand;
-        for (size_t j = 0; j < from->n_outputs; j++) {
-            int before = network->n_values;
-            *operand = intern(network, &table, from->outputs[j]);
-            if (*operand >= 0 && *operand < before) {
-                status = NISSL__FAIL(err, NISSL_ERR_FORMAT,
-                                     "%s: node %zu (%s) makes \"%s\" a second time", network->path,
-                                     i, from->op, from->outputs[j]);
-                goto done;
-            }
-            if (*operand >= 0)
-                network->producer[*operand] = (int)i;
-            operand++;
-        }
-        if (!node->name[0] && from->n_outputs && from->outputs[0][0])
-            node->name = from->outputs[0];
-        *shown = (nissl_node){node->name,      from->op,     from->domain, from->n_inputs,
-                              from->n_outputs, from->inputs, from->outputs};
-    }
-    for (size_t i = 0; i < graph->n_outputs; i++) {
-        int before = network->n_values;
-        int value = intern(network, &table, graph->outputs[i].name);
-        if (value < 0 || value >= before) {
-            status = NISSL__FAIL(err, NISSL_ERR_FORMAT, "%s: output %zu \"%s\" is made by no node",
-                                 network->path, i, graph->outputs[i].name);
-            goto done;
-        }
-        fill_port(&network->output_ports[network->n_outputs], &graph->outputs[i]);
-        network->outputs[network->n_outputs++] = value;
-    }
-    if (network->n_outputs == 0)
-        status = NISSL__FAIL(err, NISSL_ERR_FORMAT, "%s: the graph has no output", network->path);
-done:
-    name_table_free(&table);
-    return status;
+                       "%s: %d operator%s not supported at opset %lld: %s%s", network->path,
+                       n_kinds, n_kinds == 1 ? " is" : "s are", (long long)network->opset, list,
+                       advice);
 }
 
 nissl_status nissl__network_of_model(nissl_context *ctx, nissl__onnx_model *model, const char *path,
@@ -319,7 +162,7 @@ nissl_status nissl__network_of_model(nissl_context *ctx, nissl__onnx_model *mode
         status = NISSL__NO_MEMORY(err, strlen(path) + strlen(format) + 2);
         goto done;
     }
-    if ((status = index_graph(network, err)) != NISSL_OK)
+    if ((status = nissl__network_flatten(network, err)) != NISSL_OK)
         goto done;
     if ((status = check_operators(network, err)) != NISSL_OK)
         goto done;
@@ -373,7 +216,9 @@ void nissl_network_free(nissl_network *network)
         nissl__free(network->producer);
         nissl__free(network->nodes);
         nissl__free(network->public_nodes);
-        nissl__free(network->operands);
+        for (size_t i = 0; i < network->n_owned; i++)
+            nissl__free(network->owned[i]);
+        nissl__free(network->owned);
         nissl__free(network->inputs);
         nissl__free(network->outputs);
         nissl__free(network->input_ports);

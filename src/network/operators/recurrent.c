@@ -381,10 +381,9 @@ static nissl_status choose_activations(nissl__compiler *c, const nissl__node *no
 {
     static const char *const defaults[3][3] = {
         {"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
-    const nissl__onnx_attribute *names = nissl__onnx_find_attribute(node->onnx, "activations");
-    const nissl__onnx_attribute *alphas =
-        nissl__onnx_find_attribute(node->onnx, "activation_alpha");
-    const nissl__onnx_attribute *betas = nissl__onnx_find_attribute(node->onnx, "activation_beta");
+    const nissl__onnx_attribute *names = nissl__attribute(node, "activations");
+    const nissl__onnx_attribute *alphas = nissl__attribute(node, "activation_alpha");
+    const nissl__onnx_attribute *betas = nissl__attribute(node, "activation_beta");
     int per = s->kind == RECURRENT_LSTM ? 3 : s->kind == RECURRENT_GRU ? 2 : 1, n = 0;
     size_t at_alpha = 0, at_beta = 0;
     for (int i = 0; i < s->n_directions; i++)

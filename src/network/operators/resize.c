@@ -65,12 +65,12 @@ static nissl_status spec_of(nissl__compiler *c, const nissl__node *node, resize_
 {
     const nissl__value *in = nissl__in(c, node, 0);
     bool upsample = strcmp(node->onnx->op, "Upsample") == 0;
-    bool old = upsample || (c->network->opset < 11 && node->n_inputs == 2);
+    bool old = upsample || (node->opset < 11 && node->n_inputs == 2);
     double roi[2 * NISSL_MAX_RANK], scales[2 * NISSL_MAX_RANK], sizes[2 * NISSL_MAX_RANK];
     int n_roi = 0, n_scales = 0, n_sizes = 0;
     size_t n_axes, n_attr_scales = 0;
     const int64_t *axes = nissl__attr_ints(node, "axes", &n_axes);
-    const nissl__onnx_attribute *attr_scales = nissl__onnx_find_attribute(node->onnx, "scales");
+    const nissl__onnx_attribute *attr_scales = nissl__attribute(node, "scales");
     nissl_status status;
     if (old) {
         if ((status = constant_reals(c, node, 1, scales, &n_scales, err)) != NISSL_OK)
@@ -183,7 +183,7 @@ static nissl_status make_axis(nissl__compiler *c, const nissl__node *node, const
         nissl__attr_string(node, "coordinate_transformation_mode", "half_pixel");
     const char *mode = nissl__attr_string(node, "mode", "nearest");
     const char *rounding = nissl__attr_string(node, "nearest_mode", "round_prefer_floor");
-    bool upsample = strcmp(node->onnx->op, "Upsample") == 0 || c->network->opset < 11;
+    bool upsample = strcmp(node->onnx->op, "Upsample") == 0 || node->opset < 11;
     bool cubic = strcmp(mode, "cubic") == 0,
          linear = strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0;
     bool smooth = nissl__attr_int(node, "antialias", 0) != 0 && spec->scale[axis] < 1;

@@ -17,8 +17,8 @@ static nissl_status infer_softmax(nissl__compiler *c, const nissl__node *node, n
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
                                 "input is %s; float32 and float64 are supported",
                                 nissl_type_name(in->type));
-    if (nissl__axis(c, nissl__attr_int(node, "axis", c->network->opset >= 13 ? -1 : 1), in->rank,
-                    err) < 0)
+    if (nissl__axis(c, nissl__attr_int(node, "axis", node->opset >= 13 ? -1 : 1), in->rank, err) <
+        0)
         return NISSL_ERR_SHAPE;
     nissl__out(c, node, 0)->unit_axis = in->unit_axis;
     return nissl__infer_same(c, node, err);
@@ -104,7 +104,7 @@ static nissl_status execute_softmax(const nissl__step *step, nissl__call *call, 
 static nissl_status lower_softmax(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     int in = node->inputs[0], out = node->outputs[0], rank = c->values[in].rank;
-    bool flattened = c->network->opset < 13;
+    bool flattened = node->opset < 13;
     int axis = nissl__axis(c, nissl__attr_int(node, "axis", flattened ? 1 : -1), rank, err);
     const char *op = node->onnx->op;
     softmax_state state = {axis, flattened ? rank - 1 : axis,
