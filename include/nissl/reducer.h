@@ -40,16 +40,15 @@ typedef struct nissl_reducer_site {
     int64_t top_k; /* exemplars kept at each end */
 } nissl_reducer_site;
 
-/** One micro-batch at one site. */
+/** Consecutive stimuli at one site: one or more micro-batches, without padding. */
 typedef struct nissl_batch {
-    int64_t first;     /* index of its first stimulus */
-    int64_t n_stimuli; /* without padding */
+    int64_t first; /* index of the first stimulus */
+    int64_t n_stimuli;
     int64_t n_units;
     int64_t n_positions;
     const float *value; /* [n_stimuli, n_units] summary over positions */
     const uint32_t
         *active; /* [n_stimuli, n_units] positions where the unit is > 0; NULL unless needed */
-    const nissl_view *view; /* the site as the program has it, padding included */
 } nissl_batch;
 
 #define NISSL_REDUCER_NEEDS_ACTIVE 1u /* the batch's active counts */

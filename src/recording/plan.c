@@ -10,6 +10,8 @@
 #define DEFAULT_TOP_K    9
 #define MAX_TOP_K        10000
 #define LEAF_STIMULI     1024 /* at least so many, where there are, in a leaf of the merge tree */
+#define TASK_STIMULI     16 /* at least so many reduced together: states leave the cache between */
+#define MIN_TASKS        16 /* but no fewer tasks than that, where there are, for the workers */
 
 nissl_plan_options nissl_plan_options_default(void)
 {
@@ -24,7 +26,7 @@ const char *nissl__summary_name(nissl_summary summary)
 
 int64_t nissl__plan_slots(const nissl_plan *plan)
 {
-    return NISSL__MIN(2 * (int64_t)plan->workers, plan->n_batches);
+    return NISSL__MIN(2 * (int64_t)plan->workers, plan->n_tasks);
 }
 
 void nissl_plan_free(nissl_plan *plan)
@@ -326,6 +328,19 @@ static nissl_status count_costs(nissl_plan *plan, nissl_error *err)
     return NISSL_OK;
 }
 
+/* Nothing here may depend on the number of threads, but for how many are used. */
+static void plan_tasks(nissl_plan *plan)
+{
+    int64_t n_batches = (plan->n_stimuli + plan->batch - 1) / plan->batch;
+    int64_t wanted = (TASK_STIMULI + plan->batch - 1) / plan->batch;
+    int64_t together = NISSL__MAX(NISSL__MIN(wanted, n_batches / MIN_TASKS), 1);
+    plan->task_stimuli = together * plan->batch;
+    plan->n_tasks = (n_batches + together - 1) / together;
+    plan->workers = (int)NISSL__MIN((int64_t)plan->workers, plan->n_tasks);
+    plan->leaf_stimuli =
+        (LEAF_STIMULI + plan->task_stimuli - 1) / plan->task_stimuli * plan->task_stimuli;
+}
+
 static nissl_status check_options(const nissl_plan_options *opt, nissl_error *err)
 {
     if ((int)opt->summary < NISSL_SUMMARY_MEAN || opt->summary > NISSL_SUMMARY_CENTRE)
@@ -387,9 +402,7 @@ nissl_status nissl_plan_new(nissl_context *ctx, const nissl_network *network,
     plan->input.shape[0] = plan->batch;
     plan->weight_bytes = nissl_program_weight_bytes(plan->program);
     plan->run_bytes = nissl_program_run_bytes(plan->program);
-    plan->n_batches = (plan->n_stimuli + plan->batch - 1) / plan->batch;
-    plan->workers = (int)NISSL__MIN((int64_t)plan->workers, plan->n_batches);
-    plan->leaf_stimuli = (LEAF_STIMULI + plan->batch - 1) / plan->batch * plan->batch;
+    plan_tasks(plan);
     status = count_costs(plan, err);
 
 done:
@@ -419,7 +432,7 @@ int64_t nissl_plan_batch(const nissl_plan *plan)
 uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects)
 {
     uint64_t workers = (uint64_t)plan->workers, batch = (uint64_t)plan->batch;
-    uint64_t slot = batch * (uint64_t)plan->n_units *
+    uint64_t slot = (uint64_t)plan->task_stimuli * (uint64_t)plan->n_units *
                     (sizeof(float) + (plan->needs_active ? sizeof(uint32_t) : 0));
     uint64_t worker = batch * (uint64_t)plan->stimulus_size * sizeof(float) +
                       (uint64_t)plan->max_units * sizeof(double);

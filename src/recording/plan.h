@@ -19,8 +19,9 @@ struct nissl_plan {
     int workers;            /* runs at once: threads, but no more than micro-batches */
     nissl_summary summary;
     int64_t top_k, batch, n_stimuli;
-    int64_t n_batches;
-    int64_t leaf_stimuli;  /* of a leaf of the merge tree: a multiple of batch */
+    int64_t task_stimuli; /* of a task: one or more micro-batches, reduced together */
+    int64_t n_tasks;
+    int64_t leaf_stimuli;  /* of a leaf of the merge tree: a multiple of task_stimuli */
     int64_t stimulus_size; /* elements of one stimulus */
     nissl_view input;      /* [batch, stimulus...] as compiled */
     size_t n_sites;
@@ -38,7 +39,7 @@ struct nissl_plan {
     uint64_t weight_bytes, run_bytes;
 };
 
-/* Micro-batches that may be under way at once. */
+/* Tasks that may be under way at once. */
 int64_t nissl__plan_slots(const nissl_plan *plan);
 
 /* Bytes of a recording beside its arrays: objects, names, trials, units. */

@@ -1,11 +1,12 @@
 /*
  * The recorder: one pass over the stimuli for one or more networks of one graph.
  *
- * A task is a micro-batch. It loads the stimuli, runs every subject, and keeps the summary of every
- * site in a slot. Slots then go through stages, one per subject and site, which update the reducers
- * and write the responses. A stage takes slots strictly in order, by whichever worker is free, so
- * the results do not depend on who ran what; workers do not wait for a stage that is busy or not
- * ready but go on with the next micro-batch while slots last.
+ * A task is one or more micro-batches: at least 16 stimuli, where there are enough, since states
+ * leave the cache between tasks. It loads the stimuli, runs every subject, and keeps the summary of
+ * every site in a slot. Slots then go through stages, one per subject and site, which update the
+ * reducers and write the responses. A stage takes slots strictly in order, by whichever worker is
+ * free, so the results do not depend on who ran what; workers do not wait for a stage that is busy
+ * or not ready but go on with the next task while slots last.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -19,9 +20,9 @@
 #include "recording/store.h"
 #include "recording/summary.h"
 
-/* Values of one micro-batch of one subject at all sites. */
+/* Values of one task of one subject at all sites. */
 typedef struct slot {
-    float *value;     /* site by site [n_stimuli of this micro-batch, n_units] */
+    float *value;     /* site by site [n_stimuli of this task, n_units] */
     uint32_t *active; /* the same, or NULL */
 } slot;
 
@@ -37,7 +38,7 @@ typedef struct subject {
 } subject;
 
 typedef struct stage {
-    int64_t next; /* micro-batch it takes next */
+    int64_t next; /* task it takes next */
     bool busy;
 } stage;
 
@@ -58,9 +59,9 @@ typedef struct recorder {
     pthread_cond_t freed;
     stage *stages;      /* [n_subjects * n_sites] */
     bool *worker_taken; /* [workers] sets of runs and buffers in use */
-    int64_t *ready;     /* [n_slots] micro-batch whose values the slot holds, -1 = none */
+    int64_t *ready;     /* [n_slots] task whose values the slot holds, -1 = none */
     int64_t *left;      /* [n_slots] stages that have not taken it */
-    int64_t done;       /* micro-batches that all stages have taken */
+    int64_t done;       /* tasks that all stages have taken */
     bool failed;
     nissl_status status;
     nissl_error error;
@@ -71,7 +72,8 @@ typedef struct watch {
     recorder *rec;
     const subject *subject;
     const slot *slot;
-    int64_t n_stimuli;
+    int64_t n_task;           /* stimuli of the task */
+    int64_t first, n_stimuli; /* those of this micro-batch, counted in the task */
     double *scratch;
 } watch;
 
@@ -82,59 +84,76 @@ static void *take(recorder *rec, size_t count, size_t size)
     return memory;
 }
 
-static int64_t batch_size(const nissl_plan *plan, int64_t batch)
+static int64_t task_size(const nissl_plan *plan, int64_t task)
 {
-    return NISSL__MIN(plan->batch, plan->n_stimuli - batch * plan->batch);
+    return NISSL__MIN(plan->task_stimuli, plan->n_stimuli - task * plan->task_stimuli);
 }
 
-/* ---- running a micro-batch ---- */
+/* ---- running the micro-batches of a task ---- */
 
 static nissl_status observe(void *user, size_t site, const nissl_view *view, nissl_error *err)
 {
     const watch *w = user;
+    const nissl_plan *plan = w->rec->plan;
     int64_t index = w->subject->site_of[site], at;
     nissl_status status;
     if (index < 0)
         return NISSL_OK;
-    at = w->rec->plan->sites[index].first_unit * w->n_stimuli;
+    at = plan->sites[index].first_unit * w->n_task + w->first * plan->sites[index].site.n_units;
     status =
-        nissl__summarise(w->rec->kernels, w->rec->plan->summary, view, w->n_stimuli, w->scratch,
+        nissl__summarise(w->rec->kernels, plan->summary, view, w->n_stimuli, w->scratch,
                          w->slot->value + at, w->slot->active ? w->slot->active + at : NULL, err);
     if (status != NISSL_OK)
-        nissl__error_prefix(err, "site %s", w->rec->plan->sites[index].name);
+        nissl__error_prefix(err, "site %s", plan->sites[index].name);
     return status;
 }
 
-static nissl_status run_batch(recorder *rec, int64_t batch, int worker, nissl_error *err)
+/* The micro-batch that begins with stimulus first of the task. */
+static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int worker,
+                              nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
-    int64_t n = batch_size(plan, batch), size = plan->stimulus_size;
+    int64_t n_task = task_size(plan, task), n = NISSL__MIN(plan->batch, n_task - first);
+    int64_t size = plan->stimulus_size;
     float *input = rec->inputs[worker];
     nissl_view view = plan->input;
-    nissl_status status = nissl_stimuli_load(plan->stimuli, batch * plan->batch, n, input, err);
+    nissl_status status =
+        nissl_stimuli_load(plan->stimuli, task * plan->task_stimuli + first, n, input, err);
     /* the tail is filled up with its last stimulus; nobody sees what comes of that */
     for (int64_t i = n; i < plan->batch && status == NISSL_OK; i++)
         memcpy(input + i * size, input + (n - 1) * size, (size_t)size * sizeof *input);
     view.data = input;
     for (size_t s = 0; s < rec->n_subjects && status == NISSL_OK; s++) {
         subject *of = &rec->subjects[s];
-        watch w = {rec, of, &of->slots[batch % rec->n_slots], n, rec->scratch[worker]};
+        watch w = {
+            rec, of, &of->slots[task % rec->n_slots], n_task, first, n, rec->scratch[worker]};
         status = nissl_run_forward(of->runs[worker], &view, 1, observe, &w, err);
     }
     return status;
 }
 
+static nissl_status run_task(recorder *rec, int64_t task, int worker, nissl_error *err)
+{
+    nissl_status status = NISSL_OK;
+    for (int64_t first = 0; first < task_size(rec->plan, task) && status == NISSL_OK;
+         first += rec->plan->batch)
+        status = nissl_context_cancelled(rec->ctx)
+                     ? NISSL__FAIL(err, NISSL_ERR_CANCELLED, "cancelled")
+                     : run_batch(rec, task, first, worker, err);
+    return status;
+}
+
 /* ---- stages ---- */
 
-static nissl_status take_slot(recorder *rec, size_t index, int64_t batch, nissl_error *err)
+static nissl_status take_slot(recorder *rec, size_t index, int64_t task, nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
     size_t site = index % plan->n_sites;
     const subject *of = &rec->subjects[index / plan->n_sites];
-    const slot *from = &of->slots[batch % rec->n_slots];
+    const slot *from = &of->slots[task % rec->n_slots];
     const nissl_reducer_site *about = &plan->sites[site].site;
-    int64_t n = batch_size(plan, batch), at = plan->sites[site].first_unit * n;
-    nissl_batch b = {.first = batch * plan->batch,
+    int64_t n = task_size(plan, task), at = plan->sites[site].first_unit * n;
+    nissl_batch b = {.first = task * plan->task_stimuli,
                      .n_stimuli = n,
                      .n_units = about->n_units,
                      .n_positions = about->n_positions,
@@ -161,13 +180,13 @@ static nissl_status drain(recorder *rec, nissl_error *err)
         moved = false;
         for (size_t i = 0; i < n && !rec->failed; i++) {
             stage *s = &rec->stages[i];
-            int64_t place = s->next % rec->n_slots, batch = s->next;
+            int64_t place = s->next % rec->n_slots, task = s->next;
             nissl_status status;
-            if (s->busy || rec->ready[place] != batch)
+            if (s->busy || rec->ready[place] != task)
                 continue;
             s->busy = true;
             pthread_mutex_unlock(&rec->lock);
-            status = take_slot(rec, i, batch, err);
+            status = take_slot(rec, i, task, err);
             pthread_mutex_lock(&rec->lock);
             s->busy = false;
             s->next++;
@@ -208,23 +227,23 @@ static nissl_status wait_for_slot(recorder *rec, nissl_error *err)
     return NISSL_OK;
 }
 
-static nissl_status record_batch(void *user, int64_t batch, int thread, nissl_error *err)
+static nissl_status record_task(void *user, int64_t task, int thread, nissl_error *err)
 {
     recorder *rec = user;
     nissl_status status = NISSL_OK;
     int worker;
     pthread_mutex_lock(&rec->lock);
-    while (!rec->failed && status == NISSL_OK && batch >= rec->done + rec->n_slots)
+    while (!rec->failed && status == NISSL_OK && task >= rec->done + rec->n_slots)
         status = wait_for_slot(rec, err);
     if (!rec->failed && status == NISSL_OK) {
         worker = take_worker(rec);
         pthread_mutex_unlock(&rec->lock);
-        status = run_batch(rec, batch, worker, err);
+        status = run_task(rec, task, worker, err);
         pthread_mutex_lock(&rec->lock);
         rec->worker_taken[worker] = false;
         if (status == NISSL_OK) {
-            rec->left[batch % rec->n_slots] = (int64_t)(rec->n_subjects * rec->plan->n_sites);
-            rec->ready[batch % rec->n_slots] = batch;
+            rec->left[task % rec->n_slots] = (int64_t)(rec->n_subjects * rec->plan->n_sites);
+            rec->ready[task % rec->n_slots] = task;
             status = drain(rec, err);
         }
     }
@@ -242,7 +261,7 @@ static nissl_status record_batch(void *user, int64_t batch, int thread, nissl_er
     }
     pthread_mutex_unlock(&rec->lock);
     if (status == NISSL_OK) {
-        uint64_t n = (uint64_t)batch_size(rec->plan, batch);
+        uint64_t n = (uint64_t)task_size(rec->plan, task);
         uint64_t bytes = n * (uint64_t)rec->plan->n_units * sizeof(float) * rec->n_subjects;
         nissl__progress_add(&rec->progress, n, rec->plan->streams ? bytes : 0);
     }
@@ -307,7 +326,7 @@ static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *
 static nissl_status new_buffers(recorder *rec, subject *of, nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
-    size_t n = (size_t)(plan->batch * plan->n_units);
+    size_t n = (size_t)(plan->task_stimuli * plan->n_units);
     nissl_status status = NISSL_OK;
     of->runs = nissl__alloc((size_t)plan->workers, sizeof *of->runs);
     of->slots = nissl__alloc((size_t)rec->n_slots, sizeof *of->slots);
@@ -516,11 +535,11 @@ nissl_status nissl__record(nissl_context *ctx, const nissl_plan *plan, const nis
     if (status != NISSL_OK)
         goto done;
     nissl__progress_begin(&rec.progress, ctx, "recording", "stimuli", (uint64_t)plan->n_stimuli);
-    status = nissl__parallel(ctx, plan->n_batches, record_batch, &rec, err);
+    status = nissl__parallel(ctx, plan->n_tasks, record_task, &rec, err);
     nissl__progress_end(&rec.progress);
-    if (status == NISSL_OK && rec.done != plan->n_batches)
-        status = NISSL__FAIL(err, NISSL_ERR_INTERNAL, "%lld of %lld micro-batches were reduced",
-                             (long long)rec.done, (long long)plan->n_batches);
+    if (status == NISSL_OK && rec.done != plan->n_tasks)
+        status = NISSL__FAIL(err, NISSL_ERR_INTERNAL, "%lld of %lld tasks were reduced",
+                             (long long)rec.done, (long long)plan->n_tasks);
     for (size_t s = 0; s < n_subjects; s++)
         free_buffers(&rec, &rec.subjects[s]);
     for (size_t s = 0; s < n_subjects && status == NISSL_OK; s++)

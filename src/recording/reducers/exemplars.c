@@ -76,15 +76,15 @@ static void insert(end *e, int64_t unit, int64_t top_k, float key, int64_t index
 static void update(void *state, const nissl_reducer_site *site, const nissl_batch *batch)
 {
     end top = at(state, site, 0), bottom = at(state, site, 1);
-    for (int64_t i = 0; i < batch->n_stimuli; i++) {
-        const float *x = batch->value + i * site->n_units;
-        for (int64_t u = 0; u < site->n_units; u++) {
-            if (x[u] >= top.worst[u])
-                insert(&top, u, site->top_k, x[u], batch->first + i);
-            if (-x[u] >= bottom.worst[u])
-                insert(&bottom, u, site->top_k, -x[u], batch->first + i);
+    /* unit by unit: its lists are in cache for all stimuli */
+    for (int64_t u = 0; u < site->n_units; u++)
+        for (int64_t i = 0; i < batch->n_stimuli; i++) {
+            float x = batch->value[i * site->n_units + u];
+            if (x >= top.worst[u])
+                insert(&top, u, site->top_k, x, batch->first + i);
+            if (-x >= bottom.worst[u])
+                insert(&bottom, u, site->top_k, -x, batch->first + i);
         }
-    }
 }
 
 static void merge(void *into, const void *from, const nissl_reducer_site *site)
