@@ -12,6 +12,12 @@ static void fail_at(nissl__h5 *h5, const char *object, const char *name)
     h5->failed = true;
 }
 
+void nissl__h5_no_memory(nissl__h5 *h5, const char *object)
+{
+    h5->no_memory = h5->no_memory || !h5->failed; /* only as the first failure */
+    fail_at(h5, object, NULL);
+}
+
 hid_t nissl__h5_type(nissl_type type)
 {
     switch (type) {
@@ -279,7 +285,7 @@ void nissl__h5_table_begin(nissl__h5 *h5, nissl__h5_table *table, const char *pa
     int64_t *ids = nissl__alloc((size_t)n_rows, sizeof *ids);
     *table = (nissl__h5_table){.n_rows = n_rows};
     if (!ids) {
-        fail_at(h5, path, "out of memory");
+        nissl__h5_no_memory(h5, path);
         return;
     }
     for (int64_t i = 0; i < n_rows; i++)
@@ -318,7 +324,7 @@ static const char *add_column(nissl__h5 *h5, nissl__h5_table *table, const char 
         size_t capacity = table->capacity ? 2 * table->capacity : 16;
         char **columns = nissl__resize(table->columns, table->n_columns, capacity, sizeof *columns);
         if (!columns) {
-            fail_at(h5, table->path, "out of memory");
+            nissl__h5_no_memory(h5, table->path);
             return "";
         }
         table->columns = columns;
@@ -326,7 +332,7 @@ static const char *add_column(nissl__h5 *h5, nissl__h5_table *table, const char 
     }
     table->columns[table->n_columns] = nissl__strdup(plain);
     if (!table->columns[table->n_columns]) {
-        fail_at(h5, table->path, "out of memory");
+        nissl__h5_no_memory(h5, table->path);
         return "";
     }
     snprintf(path, size, "%s/%s", table->path, plain);

@@ -14,9 +14,12 @@
 typedef struct nissl__h5 {
     hid_t file;
     uint64_t identity; /* object ids are made from it and the object's path */
-    bool failed;
+    bool failed, no_memory;
     char what[256]; /* that failed first */
 } nissl__h5;
+
+/* Notes that memory ran out while writing an object. */
+void nissl__h5_no_memory(nissl__h5 *h5, const char *object);
 
 /* HDF5 type of a nissl_type; H5I_INVALID_HID if NWB has none. Not to be closed. */
 hid_t nissl__h5_type(nissl_type type);

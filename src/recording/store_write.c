@@ -68,6 +68,9 @@ static nissl_status h5_status(const nissl__store *store, nissl_error *err)
     char what[300];
     if (!store->h5.failed)
         return NISSL_OK;
+    if (store->h5.no_memory)
+        return NISSL__FAIL(err, NISSL_ERR_MEMORY, "%s: out of memory while writing %s",
+                           store->partial, store->h5.what);
     snprintf(what, sizeof what, "writing %s", store->h5.what);
     return fail_io(store, what, err);
 }
@@ -123,7 +126,7 @@ static void write_trial_factor(nissl__store *store, nissl__h5_table *trials, int
     } else {
         texts = nissl__alloc((size_t)n, sizeof *texts);
         if (!texts) {
-            store->h5.failed = true;
+            nissl__h5_no_memory(&store->h5, factor->name);
             return;
         }
         for (int64_t i = 0; i < n; i++)
@@ -151,7 +154,7 @@ static void write_conditions(nissl__store *store, int index, const factor_column
     nissl__h5_table table;
     char path[600], description[600];
     if (!count) {
-        store->h5.failed = true;
+        nissl__h5_no_memory(&store->h5, factor->name);
         return;
     }
     for (int64_t i = 0; factor->level && i < store->plan->n_stimuli; i++)
@@ -515,6 +518,8 @@ nissl_status nissl__store_array(nissl__store *store, size_t site, const char *na
     }
     if (i == store->n_arrays) {
         nissl__h5_quiet_end(quiet);
+        if (i < MAX_ARRAYS)
+            return NISSL__NO_MEMORY(err, strlen(name) + 1);
         return NISSL__FAIL(err, NISSL_ERR_LIMIT, "no room for array %s beside %zu", name, i);
     }
     snprintf(path, sizeof path, "/units/%s", store->columns[i]);

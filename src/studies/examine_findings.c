@@ -88,7 +88,7 @@ static const char *speaker_name(const study *s, int f)
     static const char *const names[] = {
         [NISSL__SPEAKER_AUROC] = "held-out auROC",
         [NISSL__SPEAKER_HELDOUT] = "held-out selectivity index",
-        [NISSL__SPEAKER_SELECTIVITY] = "in-sample selectivity index",
+        [NISSL__SPEAKER_SELECTIVITY] = "in-sample selectivity index (nothing could be held out)",
     };
     return names[s->summary->designs[f].speaker];
 }
@@ -133,12 +133,11 @@ static char *units_threat(const study *s, int f, size_t site, int64_t n_choices)
     const int64_t n_units = site_of(s, site)->n_units;
     const int64_t silent = s->summary->sites[site].twin_constant;
     if (d->speaker == NISSL__SPEAKER_SELECTIVITY)
-        return nissl__format("%s has as few as %lld stimuli per condition (%lld stimuli in all), "
-                             "too few to choose a "
-                             "condition on some and measure it on others: a curve is that many "
-                             "stimuli deep, and the "
-                             "best of many conditions is best by luck as well, in the twin too.",
-                             factor, (long long)d->fewest, (long long)d->n_stimuli);
+        return nissl__format(
+            "The rarest condition of %s has %lld of %lld stimuli, too few to choose a condition on "
+            "some and measure it on others: its curve is no deeper than that, and the best of many "
+            "conditions is best by luck as well, in the twin too.",
+            factor, (long long)d->fewest, (long long)d->n_stimuli);
     if (s->e->twin == NULL)
         return nissl__strdup("No control: a network with shuffled weights may do as well.");
     if (d->fewest < 4)
@@ -167,6 +166,17 @@ typedef struct overview {
     size_t largest; /* of the largest median, tuned or not */
 } overview;
 
+/* Is a the better site to speak of? It exceeds the twin more often, or has more units to say so, or
+ * the larger median. */
+static bool prefers(bool twin, const nissl__comparison *a, const nissl__comparison *b)
+{
+    if (twin && a->exceeds != b->exceeds)
+        return a->exceeds > b->exceeds;
+    if (twin && a->n != b->n)
+        return a->n > b->n;
+    return a->quartile[1] > b->quartile[1];
+}
+
 static overview look_over(const study *s, int f)
 {
     overview o = {0};
@@ -183,9 +193,8 @@ static overview look_over(const study *s, int f)
         o.less += c->high < 0.5;
         if (!(c->quartile[1] > chance(s, f)) || (s->e->twin != NULL && !(c->low > 0.5)))
             continue;
-        const double gain = !o.found || s->e->twin == NULL ? 0.0 : c->low - best->low;
-        if (!o.found || gain > 0.0 || (gain == 0.0 && c->quartile[1] > best->quartile[1]))
-            o.best = i; /* of equals the one with the larger median */
+        if (!o.found || prefers(s->e->twin != NULL, c, best))
+            o.best = i;
         o.found = true;
     }
     return o;

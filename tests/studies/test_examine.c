@@ -525,6 +525,30 @@ static void unwritable_folders_are_named(void **state)
     close_bench(&b);
 }
 
+/* Each of the first allocations fails, later ones are sampled. */
+static void running_out_of_memory_leaves_nothing(void **state)
+{
+    bench b;
+    nissl_error err = {0};
+    int n_failed = 0;
+    open_bench(&b, 1, 0, FEW_GRATINGS);
+    nissl_examine_options options = nissl_examine_options_default();
+    options.plan.sites = "C1/*";
+    for (uint64_t n = 1;; n += 1 + n / 8, n_failed++) {
+        nissl__alloc_fail_at(n);
+        const nissl_status status = examine(&b, &options, &err);
+        nissl__alloc_fail_at(0);
+        if (status == NISSL_OK)
+            break;
+        if (status != NISSL_ERR_MEMORY)
+            fail_msg("allocation %llu: %s", (unsigned long long)n, err.message);
+        assert_null(b.e.recording);
+    }
+    assert_true(n_failed > 30);
+    assert_true(file_size(&b, "units.csv") > 0);
+    close_bench(&b);
+}
+
 static void cancelling_leaves_no_tables(void **state)
 {
     bench b;
@@ -553,6 +577,7 @@ int main(void)
         cmocka_unit_test(noise_has_no_factors),
         cmocka_unit_test(bad_plans_run_nothing),
         cmocka_unit_test(unwritable_folders_are_named),
+        cmocka_unit_test(running_out_of_memory_leaves_nothing),
         cmocka_unit_test(cancelling_leaves_no_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
