@@ -152,6 +152,7 @@ static nissl_status take_constant(nissl__compiler *c, nissl__value *value,
                                                     : nissl__bfloat_to_float(half);
         }
         value->type = NISSL_FLOAT32;
+        value->storage = tensor->type;
         value->constant = wide;
     } else if ((uintptr_t)tensor->data % size != 0 || n == 0) {
         void *aligned = nissl__own(c, tensor->bytes);
@@ -255,7 +256,7 @@ static nissl_status fold(nissl__compiler *c, const nissl__node *node, nissl_erro
         status = run_folded_step(c, &c->steps[i], memory, err);
     for (int i = 0; i < node->n_outputs && status == NISSL_OK; i++) {
         nissl__value *out = nissl__out(c, node, i);
-        if (!out)
+        if (!out || out->constant)
             continue;
         void *data = fold_memory(c, memory, out->root);
         void *plain =
@@ -291,12 +292,13 @@ static void settle_constant(nissl__value *value, int index)
 }
 
 /* An input that the caller knows already. */
-static nissl_status bind_value(nissl__compiler *c, nissl__value *value,
+static nissl_status bind_value(nissl__compiler *c, nissl__value *value, nissl_type declared,
                                const nissl_binding *binding, nissl_error *err)
 {
     const nissl_view *view = &binding->value;
-    bool half = view->type == NISSL_FLOAT16 || view->type == NISSL_BFLOAT16;
-    nissl_type type = half ? NISSL_FLOAT32 : view->type;
+    bool half = declared == NISSL_FLOAT16 || declared == NISSL_BFLOAT16;
+    nissl_type type =
+        view->type == NISSL_FLOAT16 || view->type == NISSL_BFLOAT16 ? NISSL_FLOAT32 : view->type;
     nissl_status status;
     int64_t count = 1;
     value->rank = 0;
@@ -315,6 +317,7 @@ static nissl_status bind_value(nissl__compiler *c, nissl__value *value,
     if ((status = nissl_view_copy(view, type, memory, err)) != NISSL_OK)
         return status;
     value->type = type;
+    value->storage = half && type == NISSL_FLOAT32 ? declared : NISSL_FLOAT32;
     value->rank = view->rank;
     memcpy(value->shape, view->shape, sizeof value->shape);
     value->inferred = true;
@@ -349,12 +352,13 @@ static nissl_status bind_input(nissl__compiler *c, int index, nissl_error *err)
     int rank = port->rank >= 0 ? port->rank : bound ? bound->rank : -1;
     for (size_t i = 0; i < c->opt->n_bindings; i++)
         if (strcmp(c->opt->bindings[i].name, port->name) == 0)
-            return bind_value(c, value, &c->opt->bindings[i], err);
+            return bind_value(c, value, port->type, &c->opt->bindings[i], err);
     if (rank < (c->opt->exact ? 0 : 1) || rank > NISSL_MAX_RANK)
         return NISSL__FAIL(err, NISSL_ERR_SHAPE, "%s: input %s has no axis for stimuli (rank %d)",
                            network->path, port->name, rank);
     value->type =
         port->type == NISSL_FLOAT16 || port->type == NISSL_BFLOAT16 ? NISSL_FLOAT32 : port->type;
+    value->storage = port->type == value->type ? NISSL_FLOAT32 : port->type;
     value->rank = rank;
     for (int j = 0; j < rank; j++) {
         value->shape[j] = input_size(c, port, bound, j);
@@ -439,6 +443,9 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
             if (!out)
                 continue;
             out->dynamic = dynamic;
+            for (int k = 0; k < node->n_inputs && out->storage == NISSL_FLOAT32; k++)
+                out->storage =
+                    nissl__in(c, node, k) ? nissl__in(c, node, k)->storage : NISSL_FLOAT32;
             for (int k = 0; k < node->n_inputs && node->op->follows && out->unit_axis < 0; k++) {
                 const nissl__value *in = nissl__in(c, node, k);
                 out->unit_axis = in && in->dynamic ? in->unit_axis : -1;
@@ -460,6 +467,8 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
             nissl__value *out = nissl__out(c, node, j);
             if (!out)
                 continue;
+            if (out->type != NISSL_FLOAT32)
+                out->storage = NISSL_FLOAT32;
             if (out->constant)
                 settle_constant(out, node->outputs[j]);
             else if (node->op->channels_last && out->rank >= 3)

@@ -30,6 +30,8 @@ typedef enum nissl__home {
 typedef struct nissl__value {
     const char *name; /* "" for values the compiler adds */
     nissl_type type;
+    nissl_type storage; /* NISSL_FLOAT16 or NISSL_BFLOAT16 if this float32 value is one of those in
+                           the file; otherwise NISSL_FLOAT32 */
     int rank;
     int64_t shape[NISSL_MAX_RANK];
     bool inferred;

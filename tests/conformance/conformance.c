@@ -38,7 +38,13 @@
 typedef enum outcome { PASSED, FAILED, SKIPPED } outcome;
 
 /* How much is known when a model is compiled. */
-typedef enum knowledge { NOTHING_KNOWN, INTEGERS_KNOWN, ALL_KNOWN, N_KNOWLEDGE } knowledge;
+typedef enum knowledge {
+    NOTHING_KNOWN,
+    INTEGERS_KNOWN,
+    PARAMETERS_KNOWN, /* all but the first input */
+    ALL_KNOWN,
+    N_KNOWLEDGE
+} knowledge;
 
 typedef struct tally {
     nissl_context *ctx;
@@ -196,7 +202,8 @@ static nissl_status compile(nissl_context *ctx, const nissl_network *network, da
     nissl_program_options opt = nissl_program_options_default();
     for (size_t i = 0; i < data->n_inputs; i++) {
         shapes[i] = nissl_array_view(&data->inputs[i]);
-        if (known == ALL_KNOWN || (known == INTEGERS_KNOWN && !is_real(shapes[i].type)))
+        if (known == ALL_KNOWN || (known == PARAMETERS_KNOWN && i > 0) ||
+            (known == INTEGERS_KNOWN && !is_real(shapes[i].type)))
             bindings[opt.n_bindings++] =
                 (nissl_binding){nissl_network_input(network, i)->name, shapes[i]};
     }
@@ -440,6 +447,7 @@ int main(int argc, char **argv)
 {
     static const char *const known[] = {"with every input unknown until it runs",
                                         "with integer inputs known when compiled",
+                                        "with all inputs but the first known when compiled",
                                         "with every input known when compiled"};
     tally all = {0};
     const char *folder = NULL, *expected = NULL;

@@ -1,6 +1,5 @@
-/* Operators that copy elements to new places: Concat, Gather, Pad, Cast. */
+/* Operators that copy elements to new places: Concat, Gather, Pad. */
 #include "network/loop.h"
-#include "network/operators/numbers.h"
 #include "network/operators/operators.h"
 
 /* ---- Concat ---- */
@@ -291,71 +290,9 @@ static nissl_status lower_pad(nissl__compiler *c, const nissl__node *node, nissl
     return NISSL_OK;
 }
 
-/* ---- Cast ---- */
-
-static nissl_status infer_cast(nissl__compiler *c, const nissl__node *node, nissl_error *err)
-{
-    static const nissl_type by_code[] = {
-        /* TensorProto.DataType */
-        [1] = NISSL_FLOAT32,  [2] = NISSL_UINT8,    [3] = NISSL_INT8,    [4] = NISSL_UINT16,
-        [5] = NISSL_INT16,    [6] = NISSL_INT32,    [7] = NISSL_INT64,   [9] = NISSL_BOOL,
-        [10] = NISSL_FLOAT32, [11] = NISSL_FLOAT64, [16] = NISSL_FLOAT32};
-    const nissl__value *in = nissl__in(c, node, 0);
-    nissl__value *out = nissl__out(c, node, 0);
-    int64_t to = nissl__attr_int(node, "to", 0);
-    if (to < 1 || to > 16 || to == 8 || (to > 11 && to < 16))
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "cast to data type %lld",
-                                (long long)to);
-    out->unit_axis = in->unit_axis;
-    return nissl__set_shape(c, out, by_code[to], in->rank, in->shape, err);
-}
-
-static nissl_status execute_cast(const nissl__step *step, nissl__call *call, nissl_error *err)
-{
-    const nissl_view *in = call->in[0], *out = call->out[0];
-    nissl__loop loop;
-    if (in->type == out->type) {
-        nissl__copy_view(in, out, call->threads);
-        return NISSL_OK;
-    }
-    if (nissl_view_count(out) == 0)
-        return NISSL_OK;
-    nissl__loop_make(&loop, 2, (const nissl_view *const[]){out, in});
-    int last = loop.rank - 1;
-    int64_t out_size = (int64_t)nissl_type_size(out->type),
-            in_size = (int64_t)nissl_type_size(in->type);
-    for (int64_t row = 0; row < loop.n_rows; row++) {
-        int64_t at[NISSL__LOOP_VIEWS];
-        nissl__loop_row(&loop, row, at);
-        for (int64_t i = 0; i < loop.shape[last]; i++) {
-            char *to = (char *)out->data + (at[0] + i * loop.stride[0][last]) * out_size;
-            const char *from =
-                (const char *)in->data + (at[1] + i * loop.stride[1][last]) * in_size;
-            if (nissl__is_integer(in->type)) {
-                nissl__write_integer(to, out->type, nissl__read_integer(from, in->type));
-                continue;
-            }
-            nissl__write_number(to, out->type, nissl__read_number(from, in->type));
-        }
-    }
-    return NISSL_OK;
-}
-
-static nissl_status lower_cast(nissl__compiler *c, const nissl__node *node, nissl_error *err)
-{
-    int in = node->inputs[0], out = node->outputs[0];
-    nissl__place(c, &c->values[out]);
-    nissl__step *step = nissl__add_step(c, "cast", 1, &in, 1, &out, 0);
-    if (!step)
-        return NISSL__NO_MEMORY(err, sizeof *step);
-    step->execute = execute_cast;
-    return NISSL_OK;
-}
-
 const nissl__operator nissl__operators_move[] = {
     {"Concat", 1, -1, infer_concat, lower_concat, .follows = true},
     {"Gather", 2, 2, infer_gather, lower_gather, .follows = false},
     {"Pad", 1, 4, infer_pad, lower_pad, .follows = true},
-    {"Cast", 1, 1, infer_cast, lower_cast, .follows = true},
     {0},
 };

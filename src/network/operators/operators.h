@@ -25,6 +25,24 @@ extern const nissl__operator nissl__operators_einsum[];
 extern const nissl__operator nissl__operators_recurrent[];
 extern const nissl__operator nissl__operators_layernorm[];
 extern const nissl__operator nissl__operators_constant[];
+extern const nissl__operator nissl__operators_cast[];
+extern const nissl__operator nissl__operators_view[];
+extern const nissl__operator nissl__operators_pick[];
+extern const nissl__operator nissl__operators_scatter[];
+extern const nissl__operator nissl__operators_order[];
+extern const nissl__operator nissl__operators_fill[];
+
+/* The type a TensorProto.DataType is computed in, and what the file keeps it in (see
+ * nissl__value.storage). */
+nissl_status nissl__type_of_code(const nissl__compiler *c, int64_t code, nissl_type *type,
+                                 nissl_type *storage, nissl_error *err);
+
+/* Fails if indices are neither int64 nor int32. */
+nissl_status nissl__check_indices(nissl__compiler *c, const nissl__value *index, nissl_error *err);
+/* The index at an offset of a view, made non-negative; NISSL_ERR_RANGE outside -size .. size - 1.
+ */
+nissl_status nissl__read_index(const char *kind, const nissl_view *index, int64_t offset,
+                               int64_t size, int64_t *out, nissl_error *err);
 
 /* Output 0 has the type and shape of input 0. */
 nissl_status nissl__infer_same(nissl__compiler *c, const nissl__node *node, nissl_error *err);

@@ -10,7 +10,9 @@ const nissl__operator *nissl__operator_find(const char *domain, const char *name
         nissl__operators_constant,  nissl__operators_softmax,   nissl__operators_resize,
         nissl__operators_einsum,    nissl__operators_recurrent, nissl__operators_conv_transpose,
         nissl__operators_resize,    nissl__operators_einsum,    nissl__operators_recurrent,
-        nissl__operators_layernorm,
+        nissl__operators_layernorm, nissl__operators_cast,      nissl__operators_view,
+        nissl__operators_pick,      nissl__operators_scatter,   nissl__operators_order,
+        nissl__operators_fill,
     };
     if (domain[0])
         return NULL;
