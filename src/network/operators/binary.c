@@ -139,37 +139,98 @@ static int64_t i_greater_equal(int64_t a, int64_t b)
     return a >= b;
 }
 
+/* uint64_t in the bits of int64_t, where that makes a difference */
+static int64_t u_div(int64_t a, int64_t b)
+{
+    return b == 0 ? 0 : (int64_t)((uint64_t)a / (uint64_t)b);
+}
+static int64_t u_mod(int64_t a, int64_t b)
+{
+    return b == 0 ? 0 : (int64_t)((uint64_t)a % (uint64_t)b);
+}
+static int64_t u_max(int64_t a, int64_t b)
+{
+    return (uint64_t)a > (uint64_t)b ? a : b;
+}
+static int64_t u_min(int64_t a, int64_t b)
+{
+    return (uint64_t)a < (uint64_t)b ? a : b;
+}
+static int64_t u_less(int64_t a, int64_t b)
+{
+    return (uint64_t)a < (uint64_t)b;
+}
+static int64_t u_greater(int64_t a, int64_t b)
+{
+    return (uint64_t)a > (uint64_t)b;
+}
+static int64_t u_less_equal(int64_t a, int64_t b)
+{
+    return (uint64_t)a <= (uint64_t)b;
+}
+static int64_t u_greater_equal(int64_t a, int64_t b)
+{
+    return (uint64_t)a >= (uint64_t)b;
+}
+
+static int64_t i_bit_and(int64_t a, int64_t b)
+{
+    return a & b;
+}
+static int64_t i_bit_or(int64_t a, int64_t b)
+{
+    return a | b;
+}
+static int64_t i_bit_xor(int64_t a, int64_t b)
+{
+    return a ^ b;
+}
+static int64_t i_shift_left(int64_t a, int64_t b)
+{
+    return (uint64_t)b < 64 ? (int64_t)((uint64_t)a << b) : 0;
+}
+static int64_t i_shift_right(int64_t a, int64_t b) /* of unsigned types */
+{
+    return (uint64_t)b < 64 ? (int64_t)((uint64_t)a >> b) : 0;
+}
+
 #define NO_KERNEL NISSL__BINARY_COUNT
 
 typedef struct function {
     const char *name;
     nissl__binary kernel;
     double (*real)(double a, double b);
-    int64_t (*integer)(int64_t a, int64_t b); /* NULL: integers go through real */
-    bool predicate;                           /* the result is bool */
+    int64_t (*integer)(int64_t a, int64_t b);   /* NULL: integers go through real */
+    bool predicate;                             /* the result is bool */
+    int64_t (*unsigned_)(int64_t a, int64_t b); /* of uint64_t; NULL: as integer */
 } function;
 
 static const function functions[] = {
-    {"Add", NISSL__BINARY_ADD, f_add, i_add, false},
-    {"Sub", NISSL__BINARY_SUB, f_sub, i_sub, false},
-    {"Mul", NISSL__BINARY_MUL, f_mul, i_mul, false},
-    {"Div", NISSL__BINARY_DIV, f_div, i_div, false},
-    {"Max", NISSL__BINARY_MAX, f_max, i_max, false},
-    {"Min", NISSL__BINARY_MIN, f_min, i_min, false},
-    {"Sum", NISSL__BINARY_ADD, f_add, i_add, false},
-    {"Mean", NISSL__BINARY_ADD, f_add, i_add, false},
-    {"Pow", NO_KERNEL, f_pow, i_pow, false},
-    {"PRelu", NO_KERNEL, f_prelu, NULL, false},
-    {"Mod", NO_KERNEL, f_mod, i_mod, false},
-    {"Mod/fmod", NO_KERNEL, f_fmod, i_rest, false},
-    {"Equal", NO_KERNEL, f_equal, i_equal, true},
-    {"Less", NO_KERNEL, f_less, i_less, true},
-    {"Greater", NO_KERNEL, f_greater, i_greater, true},
-    {"LessOrEqual", NO_KERNEL, f_less_equal, i_less_equal, true},
-    {"GreaterOrEqual", NO_KERNEL, f_greater_equal, i_greater_equal, true},
-    {"And", NO_KERNEL, f_and, NULL, true},
-    {"Or", NO_KERNEL, f_or, NULL, true},
-    {"Xor", NO_KERNEL, f_xor, NULL, true},
+    {"Add", NISSL__BINARY_ADD, f_add, i_add, false, NULL},
+    {"Sub", NISSL__BINARY_SUB, f_sub, i_sub, false, NULL},
+    {"Mul", NISSL__BINARY_MUL, f_mul, i_mul, false, NULL},
+    {"Div", NISSL__BINARY_DIV, f_div, i_div, false, u_div},
+    {"Max", NISSL__BINARY_MAX, f_max, i_max, false, u_max},
+    {"Min", NISSL__BINARY_MIN, f_min, i_min, false, u_min},
+    {"Sum", NISSL__BINARY_ADD, f_add, i_add, false, NULL},
+    {"Mean", NISSL__BINARY_ADD, f_add, i_add, false, NULL},
+    {"Pow", NO_KERNEL, f_pow, i_pow, false, NULL},
+    {"PRelu", NO_KERNEL, f_prelu, NULL, false, NULL},
+    {"Mod", NO_KERNEL, f_mod, i_mod, false, u_mod},
+    {"Mod/fmod", NO_KERNEL, f_fmod, i_rest, false, u_mod},
+    {"Equal", NO_KERNEL, f_equal, i_equal, true, NULL},
+    {"Less", NO_KERNEL, f_less, i_less, true, u_less},
+    {"Greater", NO_KERNEL, f_greater, i_greater, true, u_greater},
+    {"LessOrEqual", NO_KERNEL, f_less_equal, i_less_equal, true, u_less_equal},
+    {"GreaterOrEqual", NO_KERNEL, f_greater_equal, i_greater_equal, true, u_greater_equal},
+    {"And", NO_KERNEL, f_and, NULL, true, NULL},
+    {"Or", NO_KERNEL, f_or, NULL, true, NULL},
+    {"Xor", NO_KERNEL, f_xor, NULL, true, NULL},
+    {"BitwiseAnd", NO_KERNEL, NULL, i_bit_and, false, NULL},
+    {"BitwiseOr", NO_KERNEL, NULL, i_bit_or, false, NULL},
+    {"BitwiseXor", NO_KERNEL, NULL, i_bit_xor, false, NULL},
+    {"BitShift/LEFT", NO_KERNEL, NULL, i_shift_left, false, NULL},
+    {"BitShift/RIGHT", NO_KERNEL, NULL, i_shift_right, false, NULL},
 };
 
 static const function *function_of(const nissl__node *node)
@@ -177,6 +238,9 @@ static const function *function_of(const nissl__node *node)
     const char *name = node->onnx->op;
     if (strcmp(name, "Mod") == 0 && nissl__attr_int(node, "fmod", 0))
         name = "Mod/fmod";
+    if (strcmp(name, "BitShift") == 0)
+        name = strcmp(nissl__attr_string(node, "direction", ""), "LEFT") == 0 ? "BitShift/LEFT"
+                                                                              : "BitShift/RIGHT";
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (strcmp(functions[i].name, name) == 0)
             return &functions[i];
@@ -234,10 +298,48 @@ static nissl_status infer_together(nissl__compiler *c, const nissl__node *node, 
     return NISSL_OK;
 }
 
+/* Before opset 7 a smaller second operand could be laid along axes in the middle: of "broadcast"
+ * from "axis" on, and of PRelu's slopes along axis 1. Returns how many axes follow it, 0 as today.
+ */
+static int legacy_axes(const nissl__compiler *c, const nissl__node *node, const nissl__value *a,
+                       const nissl__value *b)
+{
+    int64_t axis = -1;
+    if (c->network->opset >= 7)
+        return 0;
+    if (strcmp(node->onnx->op, "PRelu") == 0 && b->rank == 1 && b->shape[0] > 1 && a->rank > 1)
+        axis = 1;
+    else if (nissl__attr_int(node, "broadcast", 0) &&
+             nissl__onnx_find_attribute(node->onnx, "axis"))
+        axis = nissl__attr_int(node, "axis", 0);
+    if (axis < 0 || axis + b->rank > a->rank)
+        return 0;
+    return a->rank - (int)axis - b->rank;
+}
+
 static nissl_status infer_binary(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     const function *f = function_of(node);
-    return infer_together(c, node, 0, f->predicate ? NISSL_BOOL : nissl__in(c, node, 0)->type, err);
+    nissl_type type = nissl__in(c, node, 0)->type;
+    if (!f->real && (!nissl__is_integer(type) || type == NISSL_BOOL))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "operands are %s, not integers",
+                                nissl_type_name(type));
+    nissl__value *out = nissl__out(c, node, 0);
+    if (node->n_inputs == 2 && legacy_axes(c, node, nissl__in(c, node, 0), nissl__in(c, node, 1))) {
+        const nissl__value *a = nissl__in(c, node, 0), *b = nissl__in(c, node, 1);
+        int first = a->rank - b->rank - legacy_axes(c, node, a, b);
+        for (int i = 0; i < b->rank; i++)
+            if (b->shape[i] != a->shape[first + i])
+                return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE, "axis %d: %lld and %lld entries",
+                                        first + i, (long long)a->shape[first + i],
+                                        (long long)b->shape[i]);
+        if (a->type != b->type)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "operands are %s and %s",
+                                    nissl_type_name(a->type), nissl_type_name(b->type));
+        out->unit_axis = a->unit_axis;
+        return nissl__set_shape(c, out, f->predicate ? NISSL_BOOL : type, a->rank, a->shape, err);
+    }
+    return infer_together(c, node, 0, f->predicate ? NISSL_BOOL : type, err);
 }
 
 typedef struct binary_state {
@@ -251,12 +353,14 @@ static void slow_run(const function *f, int64_t n, const char *a, nissl_type typ
 {
     int64_t size_a = (int64_t)nissl_type_size(type_a), size_b = (int64_t)nissl_type_size(type_b);
     int64_t size_y = (int64_t)nissl_type_size(type_y);
-    bool integers = f->integer && nissl__is_integer(type_a) && nissl__is_integer(type_b);
+    int64_t (*whole)(int64_t, int64_t) =
+        nissl__is_integer(type_a) && nissl__is_integer(type_b) ? f->integer : NULL;
+    if (whole && type_a == NISSL_UINT64 && f->unsigned_)
+        whole = f->unsigned_;
     for (int64_t i = 0; i < n; i++, a += sa * size_a, b += sb * size_b, y += sy * size_y) {
-        if (integers)
+        if (whole)
             nissl__write_integer(
-                y, type_y,
-                f->integer(nissl__read_integer(a, type_a), nissl__read_integer(b, type_b)));
+                y, type_y, whole(nissl__read_integer(a, type_a), nissl__read_integer(b, type_b)));
         else
             nissl__write_number(
                 y, type_y, f->real(nissl__read_number(a, type_a), nissl__read_number(b, type_b)));
@@ -319,9 +423,22 @@ nissl_status nissl__add_binary(nissl__compiler *c, nissl__binary op, int a, int 
 
 static nissl_status lower_binary(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
-    int out = node->outputs[0];
+    int out = node->outputs[0], second = node->inputs[1];
+    int n_after = legacy_axes(c, node, nissl__in(c, node, 0), nissl__in(c, node, 1));
+    if (n_after) { /* the same memory with axes of one entry behind it */
+        const nissl__value *b = nissl__in(c, node, 1);
+        int64_t shape[NISSL_MAX_RANK], stride[NISSL_MAX_RANK] = {0};
+        for (int i = 0; i < b->rank + n_after; i++) {
+            shape[i] = i < b->rank ? b->shape[i] : 1;
+            stride[i] = i < b->rank ? b->stride[i] : 0;
+        }
+        second = nissl__new_value(c, b->type, b->rank + n_after, shape, NISSL__PLAIN, err);
+        if (second < 0)
+            return NISSL_ERR_INTERNAL;
+        nissl__alias(c, &c->values[second], node->inputs[1], 0, stride);
+    }
     nissl__place(c, &c->values[out]);
-    return add_function(c, function_of(node), node->inputs[0], node->inputs[1], out, err);
+    return add_function(c, function_of(node), node->inputs[0], second, out, err);
 }
 
 /* Max, Min, Sum and Mean of any number of inputs: one after the other, in their order. */
@@ -436,6 +553,10 @@ const nissl__operator nissl__operators_binary[] = {
     BINARY("And"),
     BINARY("Or"),
     BINARY("Xor"),
+    BINARY("BitwiseAnd"),
+    BINARY("BitwiseOr"),
+    BINARY("BitwiseXor"),
+    BINARY("BitShift"),
     VARIADIC("Max"),
     VARIADIC("Min"),
     VARIADIC("Sum"),

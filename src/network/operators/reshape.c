@@ -17,10 +17,7 @@ static nissl_status lower_same_order(nissl__compiler *c, const nissl__node *node
     int in = node->inputs[0];
     nissl__value *out = nissl__out(c, node, 0);
     const nissl__value *from = &c->values[in];
-    const nissl__value *mask = nissl__out(c, node, 1);
     int64_t stride[NISSL_MAX_RANK];
-    if (mask && mask->needed)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "the second output (mask)");
     bool same = from->rank == out->rank;
     for (int i = 0; i < out->rank && same; i++)
         same = from->shape[i] == out->shape[i];
@@ -314,14 +311,56 @@ static nissl_status lower_slice(nissl__compiler *c, const nissl__node *node, nis
 static nissl_status infer_identity(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     nissl__value *out = nissl__out(c, node, 0);
-    const nissl__value *in = nissl__in(c, node, 0);
-    nissl_status status =
-        nissl__set_shape(c, nissl__out(c, node, 1), NISSL_BOOL, in->rank, in->shape, err);
-    if (status != NISSL_OK)
-        return status;
     if (out)
-        out->unit_axis = in->unit_axis;
+        out->unit_axis = nissl__in(c, node, 0)->unit_axis;
     return nissl__infer_same(c, node, err);
+}
+
+/* Whether Dropout drops anything: asked for, and with a ratio other than 0. */
+static nissl_status check_no_dropping(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    const nissl__value *ratio = nissl__in(c, node, 1), *training = nissl__in(c, node, 2);
+    bool none = ratio && ratio->constant && ratio->type == NISSL_FLOAT32 && ratio->rank == 0 &&
+                *(const float *)ratio->constant == 0.0f;
+    if (c->network->opset < 7)
+        none = nissl__attr_int(node, "is_test", 0) != 0;
+    else if (!training)
+        none = true;
+    if (training && !none && !training->constant)
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
+                                "training_mode must be a constant: it depends on the stimulus");
+    if (none || (training && !*(const uint8_t *)training->constant))
+        return NISSL_OK;
+    return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "dropping at random (training)");
+}
+
+/* Out of training nothing is dropped, and the mask says so. */
+static nissl_status infer_dropout(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    const nissl__value *in = nissl__in(c, node, 0);
+    nissl__value *mask = nissl__out(c, node, 1);
+    nissl_status status = check_no_dropping(c, node, err);
+    if (status == NISSL_OK && mask) {
+        int64_t n = count_of(in);
+        bool truth = c->network->opset >= 10;
+        uint8_t *ones;
+        if (!truth && in->type != NISSL_FLOAT32)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "a mask of %s",
+                                    nissl_type_name(in->type));
+        size_t bytes = (size_t)NISSL__MAX(n, 1) * (truth ? 1 : sizeof(float));
+        if (!(ones = nissl__own(c, bytes)))
+            return NISSL__NO_MEMORY(err, bytes);
+        for (int64_t i = 0; i < n; i++) {
+            if (truth)
+                ones[i] = 1;
+            else
+                ((float *)(void *)ones)[i] = 1.0f;
+        }
+        mask->constant = ones;
+        status =
+            nissl__set_shape(c, mask, truth ? NISSL_BOOL : NISSL_FLOAT32, in->rank, in->shape, err);
+    }
+    return status == NISSL_OK ? infer_identity(c, node, err) : status;
 }
 
 static nissl_status infer_shape(nissl__compiler *c, const nissl__node *node, nissl_error *err)
@@ -350,7 +389,7 @@ const nissl__operator nissl__operators_reshape[] = {
     {"Squeeze", 1, 2, infer_squeeze, lower_same_order, .follows = false},
     {"Unsqueeze", 1, 2, infer_unsqueeze, lower_same_order, .follows = false},
     {"Identity", 1, 1, infer_identity, lower_same_order, .follows = true},
-    {"Dropout", 1, 3, infer_identity, lower_same_order, .follows = true},
+    {"Dropout", 1, 3, infer_dropout, lower_same_order, .follows = true},
     {"Transpose", 1, 1, infer_transpose, lower_transpose, .follows = false},
     {"Slice", 1, 5, infer_slice, lower_slice, .follows = false},
     {"Shape", 1, 1, infer_shape, lower_nothing, .follows = false},

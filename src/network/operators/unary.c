@@ -169,6 +169,10 @@ static double f_not(double x, double a, double b)
 {
     return x == 0;
 }
+static double f_bit_not(double x, double a, double b) /* only a name: see slow_run */
+{
+    return x;
+}
 static double f_is_nan(double x, double a, double b)
 {
     return x != x;
@@ -229,6 +233,7 @@ static const struct {
     {"Round", NO_KERNEL, f_round, "", "", 0, 0},
     {"Sign", NO_KERNEL, f_sign, "", "", 0, 0},
     {"Not", NO_KERNEL, f_not, "", "", 0, 0},
+    {"BitwiseNot", NO_KERNEL, f_bit_not, "", "", 0, 0},
     {"IsNaN", NO_KERNEL, f_is_nan, "", "", 0, 0},
     {"IsInf", NO_KERNEL, f_is_inf, "detect_negative", "detect_positive", 1, 1},
 };
@@ -262,6 +267,10 @@ static nissl_status infer_unary(nissl__compiler *c, const nissl__node *node, nis
                                        functions[function].function == f_is_inf);
     if (in->type == NISSL_FLOAT16 || in->type == NISSL_BFLOAT16)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s", nissl_type_name(in->type));
+    if (function >= 0 && functions[function].function == f_bit_not &&
+        (!nissl__is_integer(in->type) || in->type == NISSL_BOOL))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s, not an integer",
+                                nissl_type_name(in->type));
     return nissl__set_shape(c, out, predicate ? NISSL_BOOL : in->type, in->rank, in->shape, err);
 }
 
@@ -271,11 +280,16 @@ static void slow_run(const unary_state *state, int64_t n, const char *x, nissl_t
 {
     real_function function = functions[state->function].function;
     int64_t x_size = (int64_t)nissl_type_size(x_type), y_size = (int64_t)nissl_type_size(y_type);
-    bool exact = x_type == NISSL_INT64 && y_type == NISSL_INT64;
+    bool exact = nissl__is_integer(x_type) &&
+                 (function == f_neg || function == f_abs || function == f_bit_not);
     for (int64_t i = 0; i < n; i++, x += sx * x_size, y += sy * y_size) {
-        if (exact && (function == f_neg || function == f_abs)) {
-            int64_t v = *(const int64_t *)(const void *)x;
-            *(int64_t *)(void *)y = function == f_neg || v < 0 ? (int64_t)(0 - (uint64_t)v) : v;
+        if (exact) {
+            int64_t v = nissl__read_integer(x, x_type);
+            bool negate = function == f_neg || (v < 0 && x_type != NISSL_UINT64);
+            nissl__write_integer(y, y_type,
+                                 function == f_bit_not ? ~v
+                                 : negate              ? (int64_t)(0 - (uint64_t)v)
+                                                       : v);
         } else {
             double v = nissl__read_number(x, x_type);
             nissl__write_number(y, y_type, function(v, (double)state->alpha, (double)state->beta));
@@ -313,17 +327,16 @@ static nissl_status execute_unary(const nissl__step *step, nissl__call *call, ni
     return NISSL_OK;
 }
 
-/* min and max of Clip, as inputs since opset 11: any type. */
-static nissl_status clip_bound(nissl__compiler *c, const nissl__node *node, int input, float *bound,
-                               nissl_error *err)
+static nissl_status add_function(nissl__compiler *c, const unary_state *state, int in, int out,
+                                 nissl_error *err)
 {
-    const nissl__value *value = nissl__in(c, node, input);
-    if (!value)
-        return NISSL_OK;
-    if (!value->constant)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
-                                "input %d must be a constant: it depends on the stimulus", input);
-    *bound = (float)nissl__read_number(value->constant, value->type);
+    nissl__place(c, &c->values[out]);
+    nissl__step *step = nissl__add_step(c, "unary", 1, &in, 1, &out, sizeof *state);
+    if (!step)
+        return NISSL__NO_MEMORY(err, sizeof *state);
+    *(unary_state *)step->state = *state;
+    step->execute = execute_unary;
+    step->in_place = c->values[in].type == c->values[out].type;
     return NISSL_OK;
 }
 
@@ -331,7 +344,6 @@ static nissl_status lower_unary(nissl__compiler *c, const nissl__node *node, nis
 {
     int in = node->inputs[0], out = node->outputs[0];
     unary_state state = {.function = function_of(node), .kernels = nissl__kernels_best()};
-    nissl_status status;
     bool integers = functions[state.function].function == f_is_inf;
     const char *alpha = functions[state.function].alpha_name,
                *beta = functions[state.function].beta_name;
@@ -344,16 +356,70 @@ static nissl_status lower_unary(nissl__compiler *c, const nissl__node *node, nis
         state.alpha = nissl__attr_float(node, alpha, state.alpha);
         state.beta = nissl__attr_float(node, beta, state.beta);
     }
-    if ((status = clip_bound(c, node, 1, &state.alpha, err)) != NISSL_OK ||
-        (status = clip_bound(c, node, 2, &state.beta, err)) != NISSL_OK)
-        return status;
-    nissl__place(c, &c->values[out]);
-    nissl__step *step = nissl__add_step(c, "unary", 1, &in, 1, &out, sizeof state);
-    if (!step)
-        return NISSL__NO_MEMORY(err, sizeof state);
-    *(unary_state *)step->state = state;
-    step->execute = execute_unary;
-    step->in_place = c->values[in].type == c->values[out].type;
+    return add_function(c, &state, in, out, err);
+}
+
+/* ---- Clip ---- */
+
+static nissl_status infer_clip(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    const nissl__value *in = nissl__in(c, node, 0);
+    for (int i = 1; i < 3; i++) {
+        const nissl__value *bound = nissl__in(c, node, i);
+        int64_t count = 1;
+        for (int j = 0; bound && j < bound->rank; j++)
+            count *= bound->shape[j];
+        if (bound && (bound->type != in->type || count != 1 || bound->rank > in->rank))
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "bound %d is %s with %lld values", i,
+                                    nissl_type_name(bound->type), (long long)count);
+    }
+    return infer_unary(c, node, err);
+}
+
+/* min(max(x, least), most), which is most where least exceeds it. float32 with constant bounds has
+ * a kernel; the others take the two steps. */
+static nissl_status lower_clip(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    const nissl__value *in = nissl__in(c, node, 0),
+                       *bounds[2] = {nissl__in(c, node, 1), nissl__in(c, node, 2)};
+    int at = node->inputs[0], out = node->outputs[0];
+    nissl_status status;
+    bool constant = (!bounds[0] || bounds[0]->constant) && (!bounds[1] || bounds[1]->constant);
+    if (in->type == NISSL_FLOAT32 && constant) {
+        unary_state state = {.function = function_of(node), .kernels = nissl__kernels_best()};
+        state.alpha = bounds[0] ? *(const float *)bounds[0]->constant
+                                : nissl__attr_float(node, "min", -INFINITY);
+        state.beta = bounds[1] ? *(const float *)bounds[1]->constant
+                               : nissl__attr_float(node, "max", INFINITY);
+        state.alpha = state.alpha > state.beta ? state.beta : state.alpha;
+        return add_function(c, &state, at, out, err);
+    }
+    if (!bounds[0] && !bounds[1]) {
+        if (nissl__onnx_find_attribute(node->onnx, "min") ||
+            nissl__onnx_find_attribute(node->onnx, "max"))
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "attributes min and max of %s",
+                                    nissl_type_name(in->type));
+        nissl__place(c, &c->values[out]);
+        nissl__step *step = nissl__add_step(c, "copy", 1, &at, 1, &out, 0);
+        if (!step)
+            return NISSL__NO_MEMORY(err, sizeof *step);
+        step->execute = nissl__execute_copy;
+        return NISSL_OK;
+    }
+    for (int i = 0; i < 2; i++) {
+        int to = out;
+        if (!bounds[i])
+            continue;
+        if (i == 0 && bounds[1] &&
+            (to = nissl__new_value(c, in->type, in->rank, in->shape,
+                                   c->folding ? NISSL__PLAIN : c->values[out].layout, err)) < 0)
+            return NISSL_ERR_INTERNAL;
+        status = nissl__add_binary(c, i == 0 ? NISSL__BINARY_MAX : NISSL__BINARY_MIN, at,
+                                   node->inputs[1 + i], to, err);
+        if (status != NISSL_OK)
+            return status;
+        at = to;
+    }
     return NISSL_OK;
 }
 
@@ -402,8 +468,9 @@ const nissl__operator nissl__operators_unary[] = {
     UNARY("Round"),
     UNARY("Sign"),
     UNARY("Not"),
+    UNARY("BitwiseNot"),
     UNARY("IsNaN"),
     UNARY("IsInf"),
-    {"Clip", 1, 3, infer_unary, lower_unary, .follows = true},
+    {"Clip", 1, 3, infer_clip, lower_clip, .follows = true},
     {0},
 };
