@@ -8,7 +8,7 @@
 /* The loop is compiled for several instruction sets and chosen at load time. Element by element
  * without contraction, so the bits are the same. */
 #if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) &&                 \
-    !defined(__clang__)
+    !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #define NISSL__CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define NISSL__CLONES
