@@ -189,13 +189,15 @@ static int run(cli_app *app)
     char *web = app->set.web ? realpath(app->set.web, NULL) : NULL; /* holds in any folder */
     nissl_visual_cortex_unit *units = NULL;
     size_t n = 0;
-    cli_output output;
+    cli_output output = {.lock = -1};
     cli_job job = {0};
     int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    nissl_status status =
-        home < 0
-            ? cli_fail(&app->err, NISSL_ERR_IO, "cannot open .: %s", strerror(errno))
-            : cli_output_begin_folder(folder, app->set.force, &app->terminal, &output, &app->err);
+    nissl_status status = NISSL_OK;
+    if (home < 0)
+        status = cli_fail(&app->err, NISSL_ERR_IO, "cannot open .: %s", strerror(errno));
+    else
+        status =
+            cli_output_begin_folder(folder, app->set.force, &app->terminal, &output, &app->err);
     if (status != NISSL_OK) {
         free(web);
         if (home >= 0)

@@ -21,7 +21,7 @@ static nissl_status dry_run(cli_app *app)
 static int run(cli_app *app)
 {
     const cli_settings *set = &app->set;
-    cli_output output;
+    cli_output output = {.lock = -1};
     cli_job job = {0};
     nissl_status status;
     if (set->dry_run)

@@ -155,7 +155,7 @@ nissl_status cli_output_begin_file(const char *path, bool force, cli_output *out
     cli_output output = {.force = force, .lock = -1};
     nissl_status status = cli_output_check(path, force, err);
     struct stat info;
-    const char *written;
+    bool replaced;
     if (status != NISSL_OK)
         return status;
     if (strcmp(path, "-") == 0) {
@@ -165,13 +165,18 @@ nissl_status cli_output_begin_file(const char *path, bool force, cli_output *out
     }
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return cli_fail(err, NISSL_ERR_EXISTS, "%.300s is a folder", path);
-    if (!(output.path = strdup(path)))
-        return cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
-    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
-        output.partial = with_ending(path, ".partial");
-    written = output.partial ? output.partial : output.path;
-    if (!(output.file = fopen(written, "w"))) {
-        status = cli_fail(err, NISSL_ERR_IO, "cannot write %.300s: %s", written, strerror(errno));
+    replaced = stat(path, &info) != 0 || S_ISREG(info.st_mode);
+    output.path = strdup(path);
+    output.partial = replaced ? with_ending(path, ".partial") : NULL;
+    if (!output.path || (replaced && !output.partial)) {
+        status = cli_fail(err, NISSL_ERR_MEMORY, "out of memory");
+    } else {
+        const char *written = replaced ? output.partial : output.path;
+        if (!(output.file = fopen(written, "w")))
+            status =
+                cli_fail(err, NISSL_ERR_IO, "cannot write %.300s: %s", written, strerror(errno));
+    }
+    if (status != NISSL_OK) {
         free(output.path);
         free(output.partial);
         return status;
@@ -249,7 +254,7 @@ void cli_output_abandon(cli_output *output)
 nissl_status cli_output_table(const nissl_table *table, const char *path, bool force,
                               nissl_error *err)
 {
-    cli_output output;
+    cli_output output = {.lock = -1};
     const char *ending = strrchr(path, '.');
     nissl_status status = cli_output_begin_file(path, force, &output, err);
     if (status != NISSL_OK)
