@@ -6,7 +6,6 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 OUT ?= nissl-demo
-SOURCE := $(dir $(abspath $(firstword $(MAKEFILE_LIST))))
 OPTIONS ?=
 
 .PHONY: build help bootstrap demo test check lint sanitize fuzz conformance bench install uninstall format clean
@@ -29,7 +28,6 @@ demo: ## install what is missing, build, examine the built-in model, say where t
 	@$(MAKE) --no-print-directory --quiet $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet program
 	@$(BUILD)/nissl demo --force -o $(OUT)
-	@echo "report: $(abspath $(OUT))/index.html"
 
 test: ## install what is missing, build, run every test at two instruction sets
 	@scripts/bootstrap.sh build check web
