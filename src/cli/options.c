@@ -131,7 +131,7 @@ const cli_option cli_plan_options[] = {
      .fallback = "0"},
     {0}};
 
-nissl_status cli_fail(nissl_error *err, nissl_status code, const char *format, ...)
+nissl_status(cli_fail)(nissl_error *err, nissl_status code, const char *format, ...)
 {
     if (err) {
         va_list arguments;

@@ -102,11 +102,14 @@ const char *cli_suggest(const char *word, const char *const *names, size_t n);
 /* What `nissl NAME --help` prints. */
 void cli_help_command(const cli_command *command);
 
-/* Writes an error of the command line's own: code, and a message that fits. */
+/* Writes an error of the command line's own: code, and a message that fits. Returns code. */
 nissl_status cli_fail(nissl_error *err, nissl_status code, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+#ifdef __clang_analyzer__ /* shows the analyser that failing is never NISSL_OK */
+#define cli_fail(err, code, ...) (cli_fail((err), (code), __VA_ARGS__), (code))
+#endif
 
 #endif

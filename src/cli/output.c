@@ -160,6 +160,7 @@ nissl_status cli_output_begin_file(const char *path, bool force, cli_output *out
         return status;
     if (strcmp(path, "-") == 0) {
         output.file = stdout;
+        output.standard = true;
         *out = output;
         return NISSL_OK;
     }
@@ -211,7 +212,7 @@ static int put_in_place(const cli_output *output)
 nissl_status cli_output_commit(cli_output *output, nissl_error *err)
 {
     nissl_status status = NISSL_OK;
-    if (output->file == stdout) {
+    if (output->standard) {
         *output = (cli_output){.lock = -1};
         return NISSL_OK; /* main flushes stdout and says whether that worked */
     }
@@ -236,7 +237,7 @@ nissl_status cli_output_commit(cli_output *output, nissl_error *err)
 
 void cli_output_abandon(cli_output *output)
 {
-    if (output->file && output->file != stdout)
+    if (output->file && !output->standard)
         fclose(output->file);
     if (output->partial) {
         if (output->folder)

@@ -13,7 +13,8 @@ typedef struct cli_output {
     char *path, *partial;
     bool force;
     bool folder;
-    int lock; /* descriptor of a folder that no other run may write; -1 = none */
+    bool standard; /* it is stdout */
+    int lock;      /* descriptor of a folder that no other run may write; -1 = none */
     FILE *file;
 } cli_output;
 

@@ -106,7 +106,7 @@ nissl_status cli_sheet_make(cli_app *app, const nissl_recording *recording, size
                    .unit = unit,
                    .n = nissl_recording_n_stimuli(recording)};
     nissl_status status;
-    s.value = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.value);
+    s.value = calloc((size_t)(s.n ? s.n : 1), sizeof *s.value);
     s.strongest = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.strongest);
     s.weakest = malloc((size_t)(s.n ? s.n : 1) * sizeof *s.weakest);
     if (!s.value || !s.strongest || !s.weakest)

@@ -50,7 +50,7 @@ static nissl_status compare_one(const nissl__stored *tensor, int64_t stimulus, c
     int64_t n_kept = tensor->n_channels, expected = n;
     const float *want = (const float *)tensor->value.data + stimulus * n;
     if (tensor->channels) {
-        n_positions = n_kept ? n / n_kept : 0;
+        n_positions = n_kept ? NISSL__MAX(n / n_kept, 1) : 1;
         expected = view->rank > 1 ? view->shape[1] * n_positions : -1;
         for (int64_t k = 0; k < n_kept; k++)
             if (view->rank < 2 || tensor->channels[k] >= view->shape[1])

@@ -1,10 +1,13 @@
 # Helpers for tests of the command line. A test script sources this, runs checks and ends with
 # `finish`. Each check prints one line as cmocka does, so that the test runner counts it.
 #
-# Given by Meson: NISSL (the program), SOURCE (root of the source tree), NISSL_DATA (may be unset).
+# Given by Meson: NISSL (the program), SOURCE (root of the source tree). NISSL_PYTHON may name a Python
+# that has onnxruntime.
 set -u
 export LC_ALL=C.UTF-8 COLUMNS=80
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE NISSL_PYTHON
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+PYTHON=${NISSL_PYTHON:-python3}
+unset NISSL_PYTHON
 FIXTURES=$SOURCE/tests/fixtures
 NETWORKS=$FIXTURES/networks
 failures=0

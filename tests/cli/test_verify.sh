@@ -58,7 +58,8 @@ error classes_without_index 1 "classes.tsv: needs a column of whole numbers" \
 NISSL_PYTHON=/nonexistent run verify "$model" --runtime onnxruntime
 holds no_python_fails test "$code" = 1
 holds no_python_says_so grep -q 'needs Python, and /nonexistent does not start' "$work/err"
-if python3 -c 'import onnx, onnxruntime' 2>/dev/null; then
+if "$PYTHON" -c 'import onnx, onnxruntime' 2>/dev/null; then
+    export NISSL_PYTHON=$PYTHON
     run verify "$model" --runtime onnxruntime --inputs 3 --save made
     holds onnxruntime_agrees test "$code" = 0
     expect saved_reference_agrees 0 verify "$model" -r made
