@@ -172,9 +172,11 @@ void cli_job_print(cli_app *app, const cli_job *job, const char *folder, json_t 
     } else {
         for (size_t i = 0; i < e->n_findings && i < FINDINGS_SHOWN; i++)
             print_finding(i + 1, e->findings[i].text);
+        if (e->n_findings == 0)
+            puts("no finding that effect and control support; the report has every number");
         if (e->n_findings > FINDINGS_SHOWN)
             printf("    and %zu more in the report\n", e->n_findings - FINDINGS_SHOWN);
-        printf("%s%-14s%s (%s planned, %s resident)\n", e->n_findings ? "\n" : "", "time",
+        printf("\n%-14s%s (%s planned, %s resident)\n", "time",
                cli_text_seconds(job->seconds, text[0], sizeof text[0]),
                cli_text_bytes(e->planned_bytes, text[1], sizeof text[1]),
                cli_text_bytes(e->resident_bytes, text[2], sizeof text[2]));

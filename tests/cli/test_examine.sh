@@ -10,7 +10,7 @@ holds dry_run_writes_nothing test "$(ls | grep -vc '^\(out\|err\)$')" = 0
 
 run examine "$model" $stimuli -o report --reference "$NETWORKS/trained_cnn"
 holds examine_succeeds test "$code" = 0
-holds prints_findings grep -q '^ 1\. ' "$work/out"
+holds prints_findings_or_none grep -Eq '^( 1\. |no finding that)' "$work/out"
 holds prints_where grep -q "^report  *$work/report/index.html" "$work/out"
 for file in index.html recording.nwb twin.nwb sites.csv units.json findings.csv not_tested.json; do
     holds "writes_$file" test -s "report/$file"
@@ -78,6 +78,7 @@ holds demo_succeeds test "$code" = 0
 holds demo_recovers_simple_cells awk -F'\t' '$1 == "simple" && $2 == "network" { ok = $3 > 0 && $6 == $3 } END { exit !ok }' "$work/out"
 holds demo_recovers_complex_cells awk -F'\t' '$1 == "complex" && $2 == "network" { ok = $3 > 0 && $6 == $3 } END { exit !ok }' "$work/out"
 holds demo_twin_does_not awk -F'\t' '$2 == "twin" { n += $3; found += $6 } END { exit !(n > 0 && found < n / 4) }' "$work/out"
+holds demo_prints_findings grep -q '^ 1\. ' "$work/out"
 holds demo_keeps_its_model test -s demo/model/visual_cortex.onnx
 holds demo_model_is_named_by_a_path_that_moves grep -rq 'model/visual_cortex.onnx' demo/data demo/index.html
 expect demo_model_opens 0 inspect demo/model/visual_cortex.onnx
