@@ -57,9 +57,8 @@ static void option_flags(const cli_option *option, char *out, size_t size)
              option->argument ? option->argument : "", option->optional ? "]" : "");
 }
 
-static void options(const char *heading, const cli_option *table)
+static void options(const cli_option *table)
 {
-    printf("\n%s:\n", heading);
     for (const cli_option *option = table; option->name; option++) {
         char left[64], right[640];
         option_flags(option, left, sizeof left);
@@ -69,6 +68,14 @@ static void options(const char *heading, const cli_option *table)
             snprintf(right, sizeof right, "%s [%s]", option->help, option->fallback);
         entry(left, right, 26);
     }
+}
+
+static const char *heading_of(const cli_option *table)
+{
+    return table == cli_common_options || table == cli_report_options ? "Common options"
+           : table == cli_stimuli_options                             ? "Stimuli"
+           : table == cli_plan_options                                ? "What is recorded"
+                                                                      : "Options";
 }
 
 void cli_help_command(const cli_command *command)
@@ -87,13 +94,13 @@ void cli_help_command(const cli_command *command)
         for (const cli_operand *operand = command->operands; operand->name; operand++)
             entry(operand->name, operand->help, 13);
     }
-    for (int i = 0; command->groups[i]; i++)
-        options(command->groups[i] == cli_common_options || command->groups[i] == cli_report_options
-                    ? "Common options"
-                : command->groups[i] == cli_stimuli_options ? "Stimuli"
-                : command->groups[i] == cli_plan_options    ? "What is recorded"
-                                                            : "Options",
-                command->groups[i]);
+    const char *heading = "";
+    for (int i = 0; command->groups[i]; i++) {
+        if (strcmp(heading, heading_of(command->groups[i])) != 0)
+            printf("\n%s:\n", heading_of(command->groups[i]));
+        heading = heading_of(command->groups[i]);
+        options(command->groups[i]);
+    }
     if (command->writes) {
         printf("\nWrites: ");
         wrapped(command->writes, 8, 8);
