@@ -199,7 +199,7 @@ nissl_status nissl__lower(nissl__compiler *c, nissl_error *err)
         c->node = i;
         for (int j = 0; j < node->n_outputs; j++) {
             const nissl__value *out = nissl__out(c, node, j);
-            needed |= out && out->needed && !out->constant;
+            needed |= out && out->needed && out->inferred && !out->constant;
         }
         if (!needed || c->absorbed[i])
             continue;

@@ -16,7 +16,7 @@ static void mark_needed(nissl__compiler *c)
         bool needed = false;
         for (int j = 0; j < node->n_outputs; j++) {
             const nissl__value *out = nissl__out(c, node, j);
-            needed |= out && out->needed && !out->constant;
+            needed |= out && out->needed && out->inferred && !out->constant;
         }
         for (int j = 0; j < node->n_inputs && needed; j++) {
             nissl__value *in = nissl__in(c, node, j);
