@@ -24,8 +24,8 @@ static inline float exponential(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t bits = ((int32_t)n + 127)
-                   << 23; /* n is -126 .. 128; 128 overflows to infinity as it should */
+    /* n is -126 .. 128; 128 overflows to infinity as it should */
+    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
     float power;
     memcpy(&power, &bits, sizeof power);
     float y = p * power;
