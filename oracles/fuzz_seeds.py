@@ -14,11 +14,12 @@ SEEDS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
                      "seeds")
 
 
-def save(graph, name, opset, **extra):
+def save(graph, name, opset, folder="onnx", **extra):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)],
                               producer_name="fuzz_seeds", ir_version=8, **extra)
-    onnx.checker.check_model(model)
-    onnx.save(model, os.path.join(SEEDS, "onnx", name))
+    if folder == "onnx":  # the others leave the shapes of their outputs open
+        onnx.checker.check_model(model)
+    onnx.save(model, os.path.join(SEEDS, folder, name))
 
 
 def floats(shape):
@@ -75,8 +76,91 @@ def nested():
                            doc_string="seed"), "nested.onnx", 13)
 
 
+def network(name, nodes, inputs, outputs, **constants):
+    """A graph for tests/fuzz/fuzz_network.c: outputs without a shape, constants as initialisers."""
+    tensors = [numpy_helper.from_array(np.array(v), k) for k, v in constants.items()]
+    made = [helper.make_node(op, ["" if n == "-" else n for n in i.split()], o.split(), **a)
+            for op, i, o, a in nodes]
+    save(helper.make_graph(made, name, inputs, [value(o, None) for o in outputs], tensors),
+         name + ".onnx", 18, folder="network")
+
+
+def networks():
+    """Operators that the networks of tests/fixtures do not have."""
+    i64 = np.int64
+    x = [value("x", ["batch", 4, 6])]
+    network("pick", [
+        ("GatherElements", "x index", "a", {"axis": 1}),
+        ("GatherND", "x pairs", "b", {"batch_dims": 1}),
+        ("Compress", "x keep", "c", {"axis": 2}),
+        ("ReverseSequence", "x lengths", "d", {"batch_axis": 0, "time_axis": 1}),
+        ("NonZero", "keep", "e", {}),
+    ], [value("x", [2, 4, 6])], ["a", "b", "c", "d", "e"],
+        index=np.ones((2, 2, 6), i64), pairs=i64([[[1, 2], [3, -1]], [[0, 0], [1, 1]]]),
+        keep=[True, False, True], lengths=i64([2, 4]))
+    network("scatter", [
+        ("ScatterND", "x places rows", "a", {"reduction": "add"}),
+        ("ScatterElements", "a index entries", "b", {"axis": -1, "reduction": "max"}),
+        ("OneHot", "where depth hot", "c", {"axis": 1}),
+    ], [value("x", [2, 4, 6])], ["b", "c"], places=i64([[[0, 1], [1, 3]]]), rows=floats((1, 2, 6)),
+        index=np.zeros((2, 1, 2), i64), entries=floats((2, 1, 2)), where=i64([0, -1, 2]),
+        depth=i64(3), hot=np.float32([0, 1]))
+    network("order", [
+        ("TopK", "x k", "a b", {"axis": 1, "largest": 0}),
+        ("ArgMax", "x", "c", {"axis": 2, "keepdims": 0, "select_last_index": 1}),
+        ("ArgMin", "x", "d", {"axis": 1}),
+        ("CumSum", "x axis", "e", {"exclusive": 1, "reverse": 1}),
+        ("Trilu", "x", "f", {"upper": 0}),
+    ], x, ["a", "b", "c", "d", "e", "f"], k=i64([2]), axis=i64(1))
+    network("view", [
+        ("Split", "x", "a b c", {"axis": 2, "num_outputs": 3}),
+        ("Expand", "a shape", "d", {}),
+        ("Tile", "b repeats", "e", {}),
+        ("Range", "zero four one", "f", {}),
+        ("Reshape", "x four_axes", "g", {}),
+        ("DepthToSpace", "g", "h", {"blocksize": 2}),
+        ("SpaceToDepth", "h", "i", {"blocksize": 2}),
+        ("Add", "d c", "y", {}),
+    ], x, ["y", "e", "f", "i"], shape=i64([3, 1, 4, 2]), repeats=i64([1, 2, 3]), zero=i64(0),
+        four=i64(4), one=i64(1), four_axes=i64([0, 4, 2, 3]))
+    network("cast", [
+        ("Cast", "x", "a", {"to": TensorProto.FLOAT16}),
+        ("CastLike", "k a", "b", {}),
+        ("Cast", "a", "c", {"to": TensorProto.UINT64}),
+        ("BitwiseNot", "c", "d", {}),
+        ("BitShift", "d c", "e", {"direction": "RIGHT"}),
+        ("Clip", "x low", "f", {}),
+        ("EyeLike", "k", "g", {"k": 1}),
+        ("Size", "x", "h", {}),
+        ("Mul", "b b", "i", {}),
+    ], x, ["e", "f", "g", "h", "i"], k=np.float64([[1, 2], [3, 4]]), low=np.float32(0.5))
+    network("norm", [
+        ("LayerNormalization", "x scale", "a", {"axis": -1}),
+        ("MatMul", "a w", "b", {}),
+        ("Softmax", "b", "c", {"axis": -1}),
+        ("Transpose", "c", "d", {"perm": [0, 2, 1]}),
+        ("ReduceMax", "d axes", "e", {"keepdims": 0}),
+        ("Einsum", "c a", "f", {"equation": "bij,bik->bjk"}),
+        ("Where", "truth e e", "g", {}),
+    ], x, ["f", "g"], scale=floats((6,)), w=floats((6, 4)), axes=i64([1]), truth=np.array(True))
+    network("image", [
+        ("ConvTranspose", "x w", "a", {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+        ("InstanceNormalization", "a scale shift", "b", {}),
+        ("Resize", "b - scales", "c", {"mode": "linear"}),
+        ("PRelu", "c slope", "d", {}),
+    ], [value("x", ["batch", 2, 4, 4])], ["d"], w=floats((2, 3, 3, 3)), scale=floats((3,)),
+        shift=floats((3,)), scales=np.float32([1, 1, 2, 2]), slope=floats((3, 1, 1)))
+    network("recurrent", [
+        ("LSTM", "x w r", "a b c", {"hidden_size": 3}),
+        ("GRU", "x wg rg", "d", {"hidden_size": 3, "direction": "reverse"}),
+    ], [value("x", [5, 2, 4])], ["a", "b", "c", "d"], w=floats((1, 12, 4)), r=floats((1, 12, 3)),
+        wg=floats((1, 9, 4)), rg=floats((1, 9, 3)))
+
+
 def main():
-    os.makedirs(os.path.join(SEEDS, "onnx"), exist_ok=True)
+    for folder in ("onnx", "network"):
+        os.makedirs(os.path.join(SEEDS, folder), exist_ok=True)
+    networks()
     convolution()
     typed_data()
     nested()
