@@ -73,10 +73,13 @@ static nissl_status infer_conv(nissl__compiler *c, const nissl__node *node, niss
     nissl__spatial spatial;
     int64_t shape[NISSL_MAX_RANK], groups = nissl__attr_int(node, "group", 1);
     nissl_status status;
-    if (in->type != NISSL_FLOAT32 || weight->type != NISSL_FLOAT32)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
-                                "input is %s and weight %s; float32 is supported",
-                                nissl_type_name(in->type), nissl_type_name(weight->type));
+    if ((in->type != NISSL_FLOAT32 && in->type != NISSL_FLOAT64) || weight->type != in->type ||
+        (bias && bias->type != in->type))
+        return NISSL__NODE_FAIL(
+            c, err, NISSL_ERR_TYPE,
+            "input is %s, weight %s, bias %s; float32 and float64 are supported",
+            nissl_type_name(in->type), nissl_type_name(weight->type),
+            bias ? nissl_type_name(bias->type) : "absent");
     if (weight->rank != in->rank || groups < 1)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE,
                                 "input has rank %d, weight %d, groups %lld", in->rank, weight->rank,
@@ -96,7 +99,7 @@ static nissl_status infer_conv(nissl__compiler *c, const nissl__node *node, niss
     shape[1] = weight->shape[0];
     for (int i = 0; i < spatial.n; i++)
         shape[2 + i] = spatial.out[i];
-    return nissl__set_shape(c, nissl__out(c, node, 0), NISSL_FLOAT32, in->rank, shape, err);
+    return nissl__set_shape(c, nissl__out(c, node, 0), in->type, in->rank, shape, err);
 }
 
 /* A following BatchNormalization with constant parameters becomes part of the weights. */
@@ -264,11 +267,15 @@ static nissl_status lower_conv(nissl__compiler *c, const nissl__node *node, niss
     nissl_status status;
     int in = node->inputs[0], out = node->outputs[0], summand;
     int64_t per_channel = 1;
+    const nissl__value *bias = nissl__in(c, node, 2);
     if ((status = nissl__spatial_of(c, node, &c->values[in], weight->shape + 2, false, &spatial,
-                                    err)) != NISSL_OK ||
-        (status = nissl__constant_floats(c, weight, "weight", &spec.weight, err)) != NISSL_OK ||
-        (status = nissl__constant_floats(c, nissl__in(c, node, 2), "bias", &spec.bias, err)) !=
-            NISSL_OK)
+                                    err)) != NISSL_OK)
+        return status;
+    if (c->folding || weight->type != NISSL_FLOAT32 || !weight->constant ||
+        (bias && !bias->constant))
+        return nissl__add_direct_conv(c, node, &spatial, err);
+    if ((status = nissl__constant_floats(c, weight, "weight", &spec.weight, err)) != NISSL_OK ||
+        (status = nissl__constant_floats(c, bias, "bias", &spec.bias, err)) != NISSL_OK)
         return status;
     for (int i = 1; i < weight->rank; i++)
         per_channel *= weight->shape[i];
@@ -278,9 +285,7 @@ static nissl_status lower_conv(nissl__compiler *c, const nissl__node *node, niss
     summand = absorb_sum(c, &out);
     spec.epilogue.accumulate = summand >= 0;
     out = nissl__absorb_activation(c, out, &spec.epilogue);
-    if (!nissl__is_channels_last(&c->values[in], &spec.in_pixel) || c->folding) {
-        if (c->folding)
-            return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "convolution of a constant");
+    if (!nissl__is_channels_last(&c->values[in], &spec.in_pixel)) {
         if ((status = nissl__dense(c, in, NISSL__CHANNELS_LAST, &in, err)) != NISSL_OK)
             return status;
         spec.in_pixel = c->values[in].shape[1];

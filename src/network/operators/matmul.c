@@ -2,14 +2,28 @@
  * applied on the way out. */
 #include "network/operators/operators.h"
 
+/* Operands of one type: float32, or another that product.c computes. */
+static nissl_status check_types(const nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    nissl_type type = c->values[node->inputs[0]].type;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (node->inputs[i] < 0)
+            continue;
+        if (c->values[node->inputs[i]].type != type || type == NISSL_BOOL)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "operand 0 is %s, operand %d %s",
+                                    nissl_type_name(type), i,
+                                    nissl_type_name(c->values[node->inputs[i]].type));
+    }
+    return NISSL_OK;
+}
+
 static nissl_status infer_gemm(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     const nissl__value *a = nissl__in(c, node, 0), *b = nissl__in(c, node, 1);
     bool ta = nissl__attr_int(node, "transA", 0) != 0, tb = nissl__attr_int(node, "transB", 0) != 0;
-    if (a->type != NISSL_FLOAT32 || b->type != NISSL_FLOAT32)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
-                                "operands are %s and %s; float32 is supported",
-                                nissl_type_name(a->type), nissl_type_name(b->type));
+    nissl_status status = check_types(c, node, err);
+    if (status != NISSL_OK)
+        return status;
     if (a->rank != 2 || b->rank != 2 || a->shape[ta ? 0 : 1] != b->shape[tb ? 1 : 0])
         return NISSL__NODE_FAIL(
             c, err, NISSL_ERR_SHAPE, "[%lld, %lld] times [%lld, %lld]%s%s",
@@ -17,7 +31,16 @@ static nissl_status infer_gemm(nissl__compiler *c, const nissl__node *node, niss
             (long long)(b->rank > 0 ? b->shape[0] : 1), (long long)(b->rank > 1 ? b->shape[1] : 1),
             ta ? ", A transposed" : "", tb ? ", B transposed" : "");
     int64_t shape[2] = {a->shape[ta ? 1 : 0], b->shape[tb ? 0 : 1]};
-    return nissl__set_shape(c, nissl__out(c, node, 0), NISSL_FLOAT32, 2, shape, err);
+    const nissl__value *addend = nissl__in(c, node, 2);
+    for (int i = 0; addend && i < addend->rank; i++) {
+        int axis = 2 - addend->rank + i;
+        if (axis < 0 || (addend->shape[i] != 1 && addend->shape[i] != shape[axis]))
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE,
+                                    "axis %d of C has %lld entries; the product is [%lld, %lld]", i,
+                                    (long long)addend->shape[i], (long long)shape[0],
+                                    (long long)shape[1]);
+    }
+    return nissl__set_shape(c, nissl__out(c, node, 0), a->type, 2, shape, err);
 }
 
 /* A following Add of a constant row vector becomes the bias. */
@@ -115,6 +138,8 @@ static nissl_status lower_gemm(nissl__compiler *c, const nissl__node *node, niss
           beta = nissl__attr_float(node, "beta", 1.0f);
     int a = node->inputs[0], b = node->inputs[1], out = node->outputs[0];
     nissl_status status;
+    if (c->values[a].type != NISSL_FLOAT32)
+        return nissl__add_direct_product(c, node, err);
     nissl__matmul_spec spec = {.rank = 2};
     if ((status = nissl__dense(c, a, NISSL__PLAIN, &a, err)) != NISSL_OK ||
         (status = nissl__dense(c, b, NISSL__PLAIN, &b, err)) != NISSL_OK)
@@ -163,10 +188,9 @@ static nissl_status infer_matmul(nissl__compiler *c, const nissl__node *node, ni
     const nissl__value *a = nissl__in(c, node, 0), *b = nissl__in(c, node, 1);
     int64_t shape[NISSL_MAX_RANK];
     int rank = NISSL__MAX(NISSL__MAX(a->rank, b->rank), 2), n = 0;
-    if (a->type != NISSL_FLOAT32 || b->type != NISSL_FLOAT32)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
-                                "operands are %s and %s; float32 is supported",
-                                nissl_type_name(a->type), nissl_type_name(b->type));
+    nissl_status status = check_types(c, node, err);
+    if (status != NISSL_OK)
+        return status;
     if (a->rank < 1 || b->rank < 1)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE, "operands have rank %d and %d", a->rank,
                                 b->rank);
@@ -188,7 +212,7 @@ static nissl_status infer_matmul(nissl__compiler *c, const nissl__node *node, ni
         shape[n++] = a->shape[a->rank - 2];
     if (b->rank > 1)
         shape[n++] = b->shape[b->rank - 1];
-    return nissl__set_shape(c, nissl__out(c, node, 0), NISSL_FLOAT32, n, shape, err);
+    return nissl__set_shape(c, nissl__out(c, node, 0), a->type, n, shape, err);
 }
 
 /* Shape and strides of an operand seen with `rank` axes; a matrix may be stored either way round.
@@ -224,6 +248,8 @@ static nissl_status lower_matmul(nissl__compiler *c, const nissl__node *node, ni
     int a = node->inputs[0], b = node->inputs[1], out = node->outputs[0];
     nissl__matmul_spec spec = {0};
     nissl_status status;
+    if (c->values[a].type != NISSL_FLOAT32)
+        return nissl__add_direct_product(c, node, err);
     spec.rank = NISSL__MAX(NISSL__MAX(c->values[a].rank, c->values[b].rank), 2);
     const float *weights = c->values[b].constant;
     bool flat = weights && c->values[b].rank == 2 && spec.rank > 2;

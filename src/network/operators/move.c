@@ -137,7 +137,7 @@ static nissl_status lower_gather(nissl__compiler *c, const nissl__node *node, ni
 
 /* ---- Pad ---- */
 
-typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE } pad_mode;
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
 
 typedef struct pad_state {
     pad_mode mode;
@@ -200,11 +200,20 @@ static nissl_status infer_pad(nissl__compiler *c, const nissl__node *node, nissl
         shape[i] = in->shape[i] + begin[i] + end[i];
         bool mirrored =
             strcmp(mode, "reflect") == 0 && (begin[i] >= in->shape[i] || end[i] >= in->shape[i]);
-        if ((mirrored && (begin[i] > 0 || end[i] > 0)) || shape[i] < 0)
+        bool nothing = strcmp(mode, "constant") != 0 && in->shape[i] == 0 && shape[i] > 0;
+        if ((mirrored && (begin[i] > 0 || end[i] > 0)) || nothing || shape[i] < 0)
             return NISSL__NODE_FAIL(
                 c, err, NISSL_ERR_SHAPE, "pads %lld and %lld do not fit axis %d of size %lld",
                 (long long)begin[i], (long long)end[i], i, (long long)in->shape[i]);
     }
+    const nissl__value *value = nissl__in(c, node, 2);
+    int64_t n_values = 1;
+    for (int i = 0; value && i < value->rank; i++)
+        n_values *= value->shape[i];
+    if (value && (value->type != in->type || n_values != 1))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "the padding is %lld values of %s for %s",
+                                (long long)n_values, nissl_type_name(value->type),
+                                nissl_type_name(in->type));
     out->unit_axis = in->unit_axis;
     return nissl__set_shape(c, out, in->type, in->rank, shape, err);
 }
@@ -218,6 +227,8 @@ static int64_t pad_source(pad_mode mode, int64_t i, int64_t size)
         return -1;
     if (mode == PAD_EDGE)
         return i < 0 ? 0 : size - 1;
+    if (mode == PAD_WRAP)
+        return (i % size + size) % size;
     return i < 0 ? -i : 2 * (size - 1) - i;
 }
 
@@ -272,6 +283,8 @@ static nissl_status lower_pad(nissl__compiler *c, const nissl__node *node, nissl
         state.mode = PAD_REFLECT;
     else if (strcmp(mode, "edge") == 0)
         state.mode = PAD_EDGE;
+    else if (strcmp(mode, "wrap") == 0)
+        state.mode = PAD_WRAP;
     else if (strcmp(mode, "constant") != 0)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "mode %s", mode);
     if (value && !value->constant)

@@ -67,6 +67,21 @@ nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, 
 nissl_status nissl__constant_floats(nissl__compiler *c, const nissl__value *value, const char *what,
                                     const float **out, nissl_error *err);
 
+/* Convolution, pooling and matrix products element by element: slow, but of any type and shape. */
+typedef struct nissl__pooling {
+    bool maximum;       /* otherwise the mean, or with a power the norm */
+    bool count_padding; /* in the mean */
+    bool column_major;  /* of the indices of maxima */
+    double power;       /* p of the norm; 0 = the mean */
+} nissl__pooling;
+nissl_status nissl__add_direct_conv(nissl__compiler *c, const nissl__node *node,
+                                    const nissl__spatial *spatial, nissl_error *err);
+nissl_status nissl__add_direct_pool(nissl__compiler *c, const nissl__node *node,
+                                    const nissl__spatial *spatial, nissl__pooling how,
+                                    nissl_error *err);
+nissl_status nissl__add_direct_product(nissl__compiler *c, const nissl__node *node,
+                                       nissl_error *err);
+
 /* If the value's only consumer is an activation that a kernel can apply, absorbs it: returns the
  * value that then holds the result and fills the epilogue. Otherwise returns the value itself. */
 int nissl__absorb_activation(nissl__compiler *c, int value, nissl__epilogue *epilogue);

@@ -1,5 +1,5 @@
-/* MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool over channels-last tensors, one or two
- * spatial axes. */
+/* MaxPool, AveragePool and their global forms over channels-last tensors, one or two spatial axes;
+ * what else there is goes through direct.c. */
 #include "network/operators/operators.h"
 
 typedef struct pool_state {
@@ -15,14 +15,10 @@ static nissl_status infer_pool(nissl__compiler *c, const nissl__node *node, niss
     nissl__spatial spatial;
     int64_t shape[NISSL_MAX_RANK];
     nissl_status status;
-    if (in->type != NISSL_FLOAT32)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s; float32 is supported",
-                                nissl_type_name(in->type));
-    if (nissl__out(c, node, 1))
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "the second output (indices)");
-    if (in->rank > 4)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
-                                "pooling over %d spatial axes, at most 2", in->rank - 2);
+    bool maximum = strcmp(node->onnx->op, "MaxPool") == 0;
+    bool real = in->type == NISSL_FLOAT32 || in->type == NISSL_FLOAT64;
+    if ((!real && (!maximum || in->type == NISSL_UINT64)) || in->type == NISSL_BOOL)
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s", nissl_type_name(in->type));
     if ((status = nissl__spatial_of(c, node, in, NULL, nissl__attr_int(node, "ceil_mode", 0) != 0,
                                     &spatial, err)) != NISSL_OK)
         return status;
@@ -30,7 +26,10 @@ static nissl_status infer_pool(nissl__compiler *c, const nissl__node *node, niss
     shape[1] = in->shape[1];
     for (int i = 0; i < spatial.n; i++)
         shape[2 + i] = spatial.out[i];
-    return nissl__set_shape(c, nissl__out(c, node, 0), NISSL_FLOAT32, in->rank, shape, err);
+    if ((status = nissl__set_shape(c, nissl__out(c, node, 1), NISSL_INT64, in->rank, shape, err)) !=
+        NISSL_OK)
+        return status;
+    return nissl__set_shape(c, nissl__out(c, node, 0), in->type, in->rank, shape, err);
 }
 
 /* The taps of output position `at` that lie on the input: first index, number, and how many lie on
@@ -97,8 +96,13 @@ static nissl_status add_pool(nissl__compiler *c, const nissl__node *node,
     int in = node->inputs[0], out = node->outputs[0];
     int64_t pixel;
     nissl_status status;
-    if (c->folding)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "pooling of a constant");
+    if (c->folding || c->values[in].type != NISSL_FLOAT32 || c->values[in].rank > 4 ||
+        nissl__out(c, node, 1)) {
+        nissl__pooling how = {.maximum = maximum,
+                              .count_padding = count_padding,
+                              .column_major = nissl__attr_int(node, "storage_order", 0) != 0};
+        return nissl__add_direct_pool(c, node, spatial, how, err);
+    }
     if (!nissl__is_channels_last(&c->values[in], &pixel) &&
         (status = nissl__dense(c, in, NISSL__CHANNELS_LAST, &in, err)) != NISSL_OK)
         return status;
@@ -128,24 +132,49 @@ static nissl_status infer_global(nissl__compiler *c, const nissl__node *node, ni
 {
     const nissl__value *in = nissl__in(c, node, 0);
     int64_t shape[NISSL_MAX_RANK];
-    if (in->type != NISSL_FLOAT32 || in->rank < 3 || in->rank > 4)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE,
-                                "input is %s of rank %d, expected float32 of rank 3 or 4",
-                                nissl_type_name(in->type), in->rank);
+    if (in->type != NISSL_FLOAT32 && in->type != NISSL_FLOAT64)
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s", nissl_type_name(in->type));
+    if (in->rank < 3 || in->rank > 5)
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE, "input has rank %d, expected 3 .. 5",
+                                in->rank);
     for (int i = 0; i < in->rank; i++)
         shape[i] = i < 2 ? in->shape[i] : 1;
-    return nissl__set_shape(c, nissl__out(c, node, 0), NISSL_FLOAT32, in->rank, shape, err);
+    return nissl__set_shape(c, nissl__out(c, node, 0), in->type, in->rank, shape, err);
 }
 
-static nissl_status lower_global(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+/* One window that covers the image. */
+static nissl__spatial whole_image(const nissl__value *in)
 {
-    const nissl__value *in = nissl__in(c, node, 0);
     nissl__spatial spatial = {.n = in->rank - 2};
     for (int i = 0; i < spatial.n; i++) {
         spatial.in[i] = spatial.kernel[i] = in->shape[2 + i];
         spatial.out[i] = spatial.stride[i] = spatial.dilation[i] = 1;
     }
+    return spatial;
+}
+
+static nissl_status lower_global(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    nissl__spatial spatial = whole_image(nissl__in(c, node, 0));
     return add_pool(c, node, &spatial, strcmp(node->onnx->op, "GlobalMaxPool") == 0, false, err);
+}
+
+/* ---- LpPool and GlobalLpPool ---- */
+
+static nissl_status lower_lp(nissl__compiler *c, const nissl__node *node, nissl_error *err)
+{
+    nissl__spatial spatial;
+    nissl__pooling how = {.power = (double)nissl__attr_int(node, "p", 2)};
+    nissl_status status;
+    if (!(how.power >= 1))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_RANGE, "p = %g, at least 1", how.power);
+    if (strcmp(node->onnx->op, "GlobalLpPool") == 0)
+        spatial = whole_image(nissl__in(c, node, 0));
+    else if ((status = nissl__spatial_of(c, node, nissl__in(c, node, 0), NULL,
+                                         nissl__attr_int(node, "ceil_mode", 0) != 0, &spatial,
+                                         err)) != NISSL_OK)
+        return status;
+    return nissl__add_direct_pool(c, node, &spatial, how, err);
 }
 
 const nissl__operator nissl__operators_pool[] = {
@@ -153,5 +182,7 @@ const nissl__operator nissl__operators_pool[] = {
     {"AveragePool", 1, 1, infer_pool, lower_pool, .channels_last = true},
     {"GlobalAveragePool", 1, 1, infer_global, lower_global, .channels_last = true},
     {"GlobalMaxPool", 1, 1, infer_global, lower_global, .channels_last = true},
+    {"LpPool", 1, 1, infer_pool, lower_lp, .channels_last = true},
+    {"GlobalLpPool", 1, 1, infer_global, lower_lp, .channels_last = true},
     {0},
 };
