@@ -175,7 +175,9 @@ static double cubic_weight(double x, double a)
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-/* The taps of one axis. Antialiasing widens the kernel by the reduction. */
+/* The taps of one axis. Antialiasing widens the kernel by the reduction and, as the standard's
+ * reference does, repeats the border. Aligned corners are those of the length before it is cut to
+ * whole positions. */
 static nissl_status make_axis(nissl__compiler *c, const nissl__node *node, const resize_spec *spec,
                               int axis, int64_t in, resize_axis *out, nissl_error *err)
 {
@@ -187,7 +189,7 @@ static nissl_status make_axis(nissl__compiler *c, const nissl__node *node, const
     bool cubic = strcmp(mode, "cubic") == 0,
          linear = strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0;
     bool smooth = nissl__attr_int(node, "antialias", 0) != 0 && spec->scale[axis] < 1;
-    bool exclude = nissl__attr_int(node, "exclude_outside", 0) != 0 || smooth;
+    bool exclude = nissl__attr_int(node, "exclude_outside", 0) != 0;
     double a = (double)nissl__attr_float(node, "cubic_coeff_a", -0.75f), scale = spec->scale[axis];
     bool crop = strcmp(transform, "tf_crop_and_resize") == 0;
     if (upsample) {
@@ -212,7 +214,7 @@ static nissl_status make_axis(nissl__compiler *c, const nissl__node *node, const
     for (int64_t i = 0; i < n; i++) {
         double x = source_position(transform, (double)i, scale, (double)in, (double)in * scale,
                                    spec->roi_begin[axis], spec->roi_end[axis]);
-        if (strcmp(transform, "align_corners") == 0 || crop)
+        if (crop)
             x = source_position(transform, (double)i, scale, (double)in, (double)n,
                                 spec->roi_begin[axis], spec->roi_end[axis]);
         else if (strcmp(transform, "pytorch_half_pixel") == 0)
@@ -246,7 +248,7 @@ static nissl_status make_axis(nissl__compiler *c, const nissl__node *node, const
             weights[k] = (float)w;
             total += w;
         }
-        for (int64_t k = 0; k < n_taps && exclude && total != 0; k++)
+        for (int64_t k = 0; k < n_taps && (exclude || smooth) && total != 0; k++)
             weights[k] = (float)((double)weights[k] / total);
     }
     return NISSL_OK;
