@@ -181,7 +181,7 @@ static nissl_status infer_bit_cast(nissl__compiler *c, const nissl__node *node, 
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
                                 "bits of float16 or bfloat16, which are computed as float32");
     if (nissl_type_size(type) != nissl_type_size(in->type) ||
-        (type == NISSL_BOOL) != (in->type == NISSL_BOOL))
+        (type == NISSL_BOOL && in->type != NISSL_BOOL)) /* a byte may be neither 0 nor 1 */
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "bits of %s as %s",
                                 nissl_type_name(in->type), nissl_type_name(type));
     return infer_to(c, node, type, NISSL_FLOAT32, err);
