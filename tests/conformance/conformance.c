@@ -323,8 +323,9 @@ static outcome run_test(nissl_context *ctx, trial *t)
         result = SKIPPED;
         goto done;
     }
-    if (nissl_network_open(ctx, path, &network, &err) != NISSL_OK) {
-        result = give(t, FAILED, REASON_NONE, err.message);
+    if ((status = nissl_network_open(ctx, path, &network, &err)) != NISSL_OK) {
+        result = status == NISSL_ERR_UNSUPPORTED ? give(t, SKIPPED, REASON_FORM, err.message)
+                                                 : give(t, FAILED, REASON_NONE, err.message);
         goto done;
     }
     for (; result == PASSED; n_sets++) {

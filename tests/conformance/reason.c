@@ -116,7 +116,10 @@ static reason unknown_nodes(const nissl__onnx_model *model, size_t n, const niss
 {
     for (size_t i = 0; i < n; i++) {
         const nissl__onnx_node *node = &nodes[i];
-        if (!is_function(model, node) && !nissl__operator_find(node->domain, node->op)) {
+        bool control = !node->domain[0] && /* resolved when a file is opened */
+                       (strcmp(node->op, "If") == 0 || strcmp(node->op, "Loop") == 0);
+        if (!control && !is_function(model, node) &&
+            !nissl__operator_find(node->domain, node->op)) {
             snprintf(text, size, "%s%s%s", node->domain, node->domain[0] ? "." : "", node->op);
             return node->domain[0] ? REASON_DOMAIN : REASON_OPERATOR;
         }
