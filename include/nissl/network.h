@@ -40,8 +40,14 @@ typedef struct nissl_node {
 } nissl_node;
 
 /**
- * Opens a network file (ONNX, told by content). Weights stay in the mapped file until a program
- * packs them.
+ * Opens a network, told by content: an ONNX file; a folder with config.json and model.safetensors
+ * (or model.safetensors.index.json and its files) of GPT-2, GPT-NeoX, Llama, Qwen2, Qwen3 or BERT;
+ * one of those files; a llama2.c checkpoint. Weights stay in the mapped files until a program packs
+ * them, so a network larger than memory opens at once.
+ *
+ * What is built from a configuration takes int64 token ids [batch, tokens] and names its sites as
+ * docs/transformers.md lists them. Ids below 0 are padding, allowed behind the tokens of a
+ * stimulus.
  * @return NISSL_OK; NISSL_ERR_IO; NISSL_ERR_FORMAT, NISSL_ERR_LIMIT with file, place and both
  * numbers; NISSL_ERR_UNSUPPORTED naming every unsupported operator with its node and opset.
  */
@@ -65,8 +71,9 @@ const char *
 nissl_network_format(const nissl_network *network); /* "ONNX, opset 13, pytorch 1.13.0" */
 uint64_t
 nissl_network_parameters(const nissl_network *network); /* floating-point initialiser elements */
-uint64_t
-nissl_network_hash(const nissl_network *network); /* of the file's bytes (XXH64-style, own) */
+uint64_t nissl_network_hash(
+    const nissl_network *network); /* of the files' bytes (XXH64-style, own); of
+                                     safetensors and llama2.c read when first asked for */
 size_t nissl_network_n_nodes(const nissl_network *network);
 const nissl_node *nissl_network_node(const nissl_network *network, size_t index);
 size_t nissl_network_n_inputs(const nissl_network *network); /* without initialisers */
@@ -80,6 +87,8 @@ typedef struct nissl_site {
     const char *name; /* the tensor's */
     const char *op;   /* of the node that makes it; "Input" for a graph input */
     const char *node;
+    const char *const *aliases; /* other names of the tensor: "blocks.4.hook_resid_pre" */
+    size_t n_aliases;
     nissl_type type;
     int rank;
     int64_t shape[NISSL_MAX_RANK]; /* logical, batch included */
@@ -104,7 +113,7 @@ typedef struct nissl_program_options {
     int threads;   /* threads that work inside one run; 0 and 1 = one. Bits do not depend on it. */
     bool shapes_only; /* no weights packed, no buffers: for inspect and dry runs */
     bool observe_all; /* every site is computed and reported exactly as the file writes it */
-    const char *const *observe; /* names of sites to report; outputs always are */
+    const char *const *observe; /* names or aliases of sites to report; outputs always are */
     size_t n_observe;
     const nissl_view *input_shapes; /* one per network input: shape for symbolic dimensions (axis 0
                                        is ignored); or NULL */
@@ -140,7 +149,7 @@ const nissl_site *nissl_program_input(const nissl_program *program,
                                       size_t index);        /* bound shapes */
 size_t nissl_program_n_sites(const nissl_program *program); /* observed sites, in execution order */
 const nissl_site *nissl_program_site(const nissl_program *program, size_t index);
-/** Index of the observed site of that name, or -1. */
+/** Index of the observed site of that name or alias, or -1. */
 int64_t nissl_program_find_site(const nissl_program *program, const char *name);
 uint64_t
 nissl_program_weight_bytes(const nissl_program *program);       /* packed weights, shared by runs */

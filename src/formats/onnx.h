@@ -114,7 +114,8 @@ typedef struct nissl__onnx_model {
     const nissl__onnx_opset *opsets;
     const nissl__onnx_function *functions;
     nissl__onnx_graph graph;
-    void *owner; /* private: arena and mappings */
+    void *owner;                  /* private: arena and mappings */
+    void (*release)(void *owner); /* of a model built in memory: frees it; NULL: it was read */
 } nissl__onnx_model;
 
 /* Opens a file; external data files are looked for beside it and may not leave its folder, also not

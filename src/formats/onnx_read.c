@@ -780,6 +780,10 @@ void nissl__onnx_free(nissl__onnx_model *model)
     nissl__onnx_reader *r = model ? model->owner : NULL;
     if (!r)
         return;
+    if (model->release) {
+        model->release(model->owner);
+        return;
+    }
     nissl__onnx_unmap_external(r);
     nissl__unmap_file(&r->mapping);
     nissl__arena_free(&r->arena);

@@ -5,6 +5,7 @@
 #ifndef NISSL__NETWORK_GRAPH_H
 #define NISSL__NETWORK_GRAPH_H
 
+#include "formats/arena.h"
 #include "formats/onnx.h"
 #include "nissl/network.h"
 
@@ -34,6 +35,22 @@ typedef struct nissl__node {
     const nissl__call_site *site; /* NULL outside functions */
 } nissl__node;
 
+/* What is known of a value beyond the graph: names that people use, and what its axes mean. */
+typedef struct nissl__label {
+    const char *const *aliases; /* [n_aliases] */
+    size_t n_aliases;
+    const char *roles; /* a letter per axis, 's' stimulus, 'p' position, 'u' unit; "" = by rule */
+    bool plumbing;     /* no site unless it is asked for by name */
+    bool setting;      /* a constant that says how the network works: no weight */
+} nissl__label;
+
+/* Bytes that identify a network, hashed when somebody asks. */
+typedef struct nissl__lazy_hash {
+    size_t n;
+    const struct nissl__mapping *parts;
+    _Atomic uint64_t value; /* 0 = not asked for yet */
+} nissl__lazy_hash;
+
 struct nissl_network {
     const nissl_network
         *original; /* of a twin; NULL otherwise. A twin borrows everything but its constants. */
@@ -41,11 +58,15 @@ struct nissl_network {
     int64_t opset;
     char *path, *format;
     uint64_t hash, parameters;
+    nissl__lazy_hash *lazy_hash; /* instead of hash; NULL where that is known. Lives with model */
 
     int n_values;
     const char **value_names;             /* [n_values] */
     const nissl__onnx_tensor **constants; /* [n_values] NULL where the value is no initialiser */
     int *producer;                        /* [n_values] node, or -1 */
+    const nissl__label *labels;           /* [n_values], or NULL */
+    nissl__arena label_memory;            /* names in labels, and labels */
+    bool masks_padding; /* token ids below 0 change nothing at the tokens before them */
 
     int n_nodes;
     nissl__node *nodes;
@@ -70,7 +91,10 @@ nissl_status nissl__network_of_model(nissl_context *ctx, nissl__onnx_model *mode
                                      const char *format, uint64_t hash, nissl_network **out,
                                      nissl_error *err);
 
-/* The index of a named value, or -1. O(n_values). */
+/* The label of a value, NULL if it has none. */
+const nissl__label *nissl__network_label(const nissl_network *network, int value);
+
+/* The index of a named value, or -1: by name, then by alias. O(n_values). */
 int nissl__network_find_value(const nissl_network *network, const char *name);
 
 /* The tensor of a Constant node as this network (or twin) has it. */

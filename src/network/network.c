@@ -1,12 +1,15 @@
 /* Opening a network: the file's graph with names turned into indices, and its unsupported operators
  * named. */
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "formats/file.h"
 #include "foundation/foundation.h"
+#include "network/families/family.h"
 #include "network/graph.h"
 #include "network/program.h"
 
@@ -15,7 +18,16 @@ int nissl__network_find_value(const nissl_network *network, const char *name)
     for (int i = 0; i < network->n_values; i++)
         if (strcmp(network->value_names[i], name) == 0)
             return i;
+    for (int i = 0; i < network->n_values && network->labels; i++)
+        for (size_t k = 0; k < network->labels[i].n_aliases; k++)
+            if (strcmp(network->labels[i].aliases[k], name) == 0)
+                return i;
     return -1;
+}
+
+const nissl__label *nissl__network_label(const nissl_network *network, int value)
+{
+    return network->labels && value < network->n_values ? &network->labels[value] : NULL;
 }
 
 /* ---- attributes ---- */
@@ -178,6 +190,8 @@ nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_netw
 {
     nissl__onnx_model *model = NULL;
     uint64_t hash = 0;
+    if (nissl__family_claims(path))
+        return nissl__family_open(ctx, path, out, err);
     nissl_status status = nissl__onnx_open(path, nissl__memory_limit(ctx), &model, err);
     if (status != NISSL_OK)
         return status;
@@ -214,6 +228,7 @@ void nissl_network_free(nissl_network *network)
         nissl__free(network->format);
         nissl__free(network->value_names);
         nissl__free(network->producer);
+        nissl__arena_free(&network->label_memory);
         nissl__free(network->nodes);
         nissl__free(network->public_nodes);
         for (size_t i = 0; i < network->n_owned; i++)
@@ -244,7 +259,17 @@ uint64_t nissl_network_parameters(const nissl_network *network)
 
 uint64_t nissl_network_hash(const nissl_network *network)
 {
-    return network->hash;
+    nissl__lazy_hash *lazy = network->lazy_hash;
+    uint64_t value = lazy ? atomic_load(&lazy->value) : network->hash;
+    if (lazy && value == 0) { /* two threads may both compute it, and agree */
+        nissl__hash hash;
+        nissl__hash_begin(&hash);
+        for (size_t i = 0; i < lazy->n; i++)
+            nissl__hash_add(&hash, lazy->parts[i].data, lazy->parts[i].size);
+        value = NISSL__MAX(nissl__hash_end(&hash), 1);
+        atomic_store(&lazy->value, value);
+    }
+    return value;
 }
 
 size_t nissl_network_n_nodes(const nissl_network *network)

@@ -54,8 +54,10 @@ static bool is_site(const nissl__compiler *c, const nissl__value *value)
 static nissl_status mark_observed(nissl__compiler *c, nissl_error *err)
 {
     const nissl_program_options *opt = c->opt;
-    for (int i = 0; i < c->network->n_values && opt->observe_all; i++)
-        c->values[i].observed = is_site(c, &c->values[i]);
+    for (int i = 0; i < c->network->n_values && opt->observe_all; i++) {
+        const nissl__label *label = nissl__network_label(c->network, i);
+        c->values[i].observed = is_site(c, &c->values[i]) && !(label && label->plumbing);
+    }
     for (size_t i = 0; i < opt->n_observe; i++) {
         int value = nissl__network_find_value(c->network, opt->observe[i]);
         if (value < 0 || c->opt->exact || !c->values[value].inferred || !c->values[value].dynamic ||
@@ -67,10 +69,27 @@ static nissl_status mark_observed(nissl__compiler *c, nissl_error *err)
     return NISSL_OK;
 }
 
+/* The node that computes a value: what only shows plumbing in another shape is looked through. */
+static int maker_of(const nissl_network *network, int value)
+{
+    int maker = network->producer[value];
+    while (maker >= 0) {
+        const nissl__node *node = &network->nodes[maker];
+        const nissl__label *label = node->n_inputs && node->inputs[0] >= 0
+                                        ? nissl__network_label(network, node->inputs[0])
+                                        : NULL;
+        if (!label || !label->plumbing || network->producer[node->inputs[0]] < 0 ||
+            (strcmp(node->onnx->op, "Reshape") != 0 && strcmp(node->onnx->op, "Transpose") != 0))
+            break;
+        maker = network->producer[node->inputs[0]];
+    }
+    return maker;
+}
+
 static void fill_site(nissl__compiler *c, int index, nissl_site *site)
 {
     const nissl__value *value = &c->values[index];
-    int producer = c->network->producer[index];
+    int producer = maker_of(c->network, index);
     *site = (nissl_site){.name = value->name,
                          .type = value->type,
                          .rank = value->rank,
@@ -80,12 +99,19 @@ static void fill_site(nissl__compiler *c, int index, nissl_site *site)
     site->node = producer >= 0 ? c->network->nodes[producer].name : value->name;
     site->is_output = value->output;
     int unit = value->unit_axis > 0 ? value->unit_axis : value->rank - 1;
+    const nissl__label *label = nissl__network_label(c->network, index);
+    bool told = label && strlen(label->roles) == (size_t)value->rank;
+    if (label) {
+        site->aliases = label->aliases;
+        site->n_aliases = label->n_aliases;
+    }
     for (int i = 0; i < value->rank; i++) {
+        bool is_unit = told ? label->roles[i] == 'u' : i == unit;
         site->shape[i] = value->shape[i];
-        site->role[i] = i == 0      ? NISSL_AXIS_STIMULUS
-                        : i == unit ? NISSL_AXIS_UNIT
-                                    : NISSL_AXIS_POSITION;
-        if (i > 0 && i == unit)
+        site->role[i] = i == 0    ? NISSL_AXIS_STIMULUS
+                        : is_unit ? NISSL_AXIS_UNIT
+                                  : NISSL_AXIS_POSITION;
+        if (i > 0 && is_unit)
             site->n_units *= value->shape[i];
         else if (i > 0)
             site->n_positions *= value->shape[i];
@@ -338,6 +364,10 @@ int64_t nissl_program_find_site(const nissl_program *program, const char *name)
     for (int i = 0; i < program->n_sites; i++)
         if (strcmp(program->sites[i].name, name) == 0)
             return i;
+    for (int i = 0; i < program->n_sites; i++)
+        for (size_t k = 0; k < program->sites[i].n_aliases; k++)
+            if (strcmp(program->sites[i].aliases[k], name) == 0)
+                return i;
     return -1;
 }
 

@@ -88,7 +88,12 @@ nissl_status nissl_network_twin(nissl_context *ctx, const nissl_network *network
         const nissl__onnx_tensor *constant = strcmp(node->onnx->op, "Constant") == 0
                                                  ? nissl__network_constant(network, (int)i)
                                                  : NULL;
-        job.stream[n_values + i] = constant && is_weight(constant) ? n_values + i : UINT64_MAX;
+        const nissl__label *label = constant && node->outputs[0] >= 0
+                                        ? nissl__network_label(network, node->outputs[0])
+                                        : NULL;
+        bool setting = label && label->setting;
+        job.stream[n_values + i] =
+            constant && is_weight(constant) && !setting ? n_values + i : UINT64_MAX;
     }
     for (size_t i = 0; i < n_nodes; i++) {
         const nissl__node *node = &network->nodes[i];
