@@ -4,7 +4,9 @@
 Made with onnx 1.23.2, numpy 2.4.6. Usage: python3 oracles/fuzz_seeds.py
 """
 
+import json
 import os
+import struct
 
 import numpy as np
 import onnx
@@ -157,9 +159,58 @@ def networks():
         wg=floats((1, 9, 4)), rg=floats((1, 9, 3)))
 
 
+def write(folder, name, data):
+    with open(os.path.join(SEEDS, folder, name), "wb") as file:
+        file.write(data)
+
+
+def safetensors():
+    """Escapes, metadata, an empty tensor and a scalar; then a plain one."""
+    for name, header, n_data in (
+            ("forms", ' {"a\\u00e9\\ud83d\\ude00": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]}, '
+             '"__metadata__": {"format": "pt"}, '
+             '"none": {"data_offsets": [3, 3], "dtype": "BF16", "shape": [0, 4]}, '
+             '"one": {"shape": [], "dtype": "F16", "data_offsets": [3, 5]}}   ', 5),
+            ("plain", '{"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},'
+             '"b":{"dtype":"F32","shape":[2],"data_offsets":[24,32]}}', 32)):
+        text = header.encode()
+        write("safetensors", name, struct.pack("<Q", len(text)) + text + bytes(range(n_data)))
+
+
+def llama2c():
+    """One layer, with a shared classifier and with its own."""
+    for name, vocab in (("shared", 3), ("own", -3)):
+        header = struct.pack("<7i", 4, 4, 1, 2, 1, vocab, 3)
+        count = 12 + 4 + 16 + 8 + 8 + 16 + 4 + 16 * 3 + 4 + 2 * 3 + (12 if vocab < 0 else 0)
+        write("llama2c", name, header + floats((count,)).tobytes())
+
+
+def configs():
+    small = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "vocab_size": 11}
+    for name, config in (
+            ("gpt2", {"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2,
+                      "vocab_size": 11, "activation_function": "gelu_new", "n_inner": None}),
+            ("neox", {"model_type": "gpt_neox", "rotary_pct": 0.5, "rotary_emb_base": 10000,
+                      "use_parallel_residual": True, **small}),
+            ("llama", {"model_type": "llama", "num_key_value_heads": 1, "rms_norm_eps": 1e-5,
+                       "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+                                        "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                        "original_max_position_embeddings": 64}, **small}),
+            ("qwen3", {"model_type": "qwen3", "head_dim": 4, "tie_word_embeddings": True,
+                       "layer_types": ["full_attention", "full_attention"],
+                       "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}, **small}),
+            ("bert", {"model_type": "bert", "layer_norm_eps": 1e-12, "hidden_act": "gelu",
+                      "position_embedding_type": "absolute", **small})):
+        write("config", name + ".json", json.dumps(config).encode())
+
+
 def main():
-    for folder in ("onnx", "network"):
+    for folder in ("onnx", "network", "safetensors", "llama2c", "config"):
         os.makedirs(os.path.join(SEEDS, folder), exist_ok=True)
+    safetensors()
+    llama2c()
+    configs()
     networks()
     convolution()
     typed_data()

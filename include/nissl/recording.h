@@ -16,7 +16,8 @@ typedef struct nissl_plan nissl_plan;
 typedef struct nissl_recording nissl_recording;
 
 typedef struct nissl_plan_options {
-    const char *sites;     /* comma-separated globs over site names, "!glob" excludes; NULL = all */
+    const char *sites; /* comma-separated globs over site names and aliases, "!glob" excludes; NULL
+                          = all */
     const char *reducers;  /* comma-separated names; NULL =
                               "moments,by-condition,histogram,exemplars,frequency,responses" */
     nissl_summary summary; /* how positions become a unit's value */

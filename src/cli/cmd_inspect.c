@@ -44,7 +44,24 @@ static nissl_status add_text(nissl_table *table, const char *name, const char *d
 
 /* ---- sites ---- */
 
-static nissl_status site_row(const nissl_site *site, nissl_table *table, nissl_error *err)
+#define DEFAULT_TOKENS 16
+#define MAX_PACKED                                                                                 \
+    ((uint64_t)1 << 30) /* bytes of weights that inspect packs to know their memory */
+
+static char *joined(const char *const *names, size_t n)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (size_t i = 0; out && i < n; i++)
+        fprintf(out, "%s%s", i ? " " : "", *names[i] ? names[i] : "-");
+    if (out)
+        fclose(out);
+    return text;
+}
+
+static nissl_status site_row(const nissl_site *site, bool named, nissl_table *table,
+                             nissl_error *err)
 {
     int64_t row = table->n_rows;
     char shape[160];
@@ -56,6 +73,10 @@ static nissl_status site_row(const nissl_site *site, nissl_table *table, nissl_e
         status = nissl_table_set_text(table, row, 1, site->op, err);
     if (status == NISSL_OK)
         status = nissl_table_set_text(table, row, 2, shape, err);
+    char *aliases = site->n_aliases ? joined(site->aliases, site->n_aliases) : NULL;
+    if (status == NISSL_OK && named)
+        status = nissl_table_set_text(table, row, 7, aliases ? aliases : "", err);
+    free(aliases);
     if (status != NISSL_OK)
         return status;
     table->columns[3].integer[row] = site->n_units;
@@ -87,10 +108,15 @@ static nissl_status site_table(const nissl_program *program, const char *globs, 
     if (status == NISSL_OK)
         status = nissl_table_add_column(&table, NISSL_COLUMN_REAL, "operations", "operations",
                                         "per stimulus, a multiply-add counted as two", NULL, err);
+    bool named = false; /* a column of aliases where there are any */
+    for (size_t i = 0; i < nissl_program_n_sites(program); i++)
+        named |= nissl_program_site(program, i)->n_aliases > 0;
+    if (status == NISSL_OK && named)
+        status = add_text(&table, "aliases", "other names of the tensor", err);
     for (size_t i = 0; status == NISSL_OK && i < nissl_program_n_sites(program); i++) {
         const nissl_site *site = nissl_program_site(program, i);
-        if (cli_glob_match(globs, site->name))
-            status = site_row(site, &table, err);
+        if (cli_glob_match_site(globs, site))
+            status = site_row(site, named, &table, err);
     }
     if (status == NISSL_OK && table.n_rows == 0) {
         const char *names[256];
@@ -112,18 +138,6 @@ static nissl_status site_table(const nissl_program *program, const char *globs, 
 }
 
 /* ---- nodes ---- */
-
-static char *joined(const char *const *names, size_t n)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    for (size_t i = 0; out && i < n; i++)
-        fprintf(out, "%s%s", i ? " " : "", *names[i] ? names[i] : "-");
-    if (out)
-        fclose(out);
-    return text;
-}
 
 static nissl_status node_table(const nissl_network *network, nissl_table *out, nissl_error *err)
 {
@@ -185,6 +199,9 @@ static nissl_status compile(cli_app *app, const nissl_network *network, nissl_pr
     nissl_program_options opt = nissl_program_options_default();
     nissl_view shape;
     nissl_status status = cli_input_shape(app, network, &shape);
+    const nissl_port *port = nissl_network_input(network, 0);
+    if (status == NISSL_OK && shape.rank == 2 && shape.shape[1] < 0 && port->type == NISSL_INT64)
+        shape.shape[1] = DEFAULT_TOKENS;
     if (status == NISSL_OK)
         status = require_shape(app, network, &shape);
     if (status != NISSL_OK)
@@ -193,7 +210,8 @@ static nissl_status compile(cli_app *app, const nissl_network *network, nissl_pr
         opt.input_shapes = &shape;
         opt.n_input_shapes = 1;
     }
-    status = nissl_program_compile(app->ctx, network, &opt, plain, &app->err);
+    if (nissl_network_parameters(network) <= MAX_PACKED / sizeof(float))
+        status = nissl_program_compile(app->ctx, network, &opt, plain, &app->err);
     opt.shapes_only = true;
     opt.observe_all = true;
     opt.batch = 1;
@@ -222,6 +240,11 @@ static void print_text(const nissl_network *network, const nissl_program *progra
     print_ports(network);
     cli_print_fact("nodes", "%zu", nissl_network_n_nodes(network));
     cli_print_fact("parameters", "%" PRIu64, nissl_network_parameters(network));
+    if (!program && table->n_rows) {
+        double bytes = (double)nissl_network_parameters(network) * sizeof(float);
+        cli_print_fact("memory", "%s weights in float32",
+                       cli_text_bytes((uint64_t)bytes, text[0], sizeof text[0]));
+    }
     if (program) {
         cli_print_fact("operations", "%s per stimulus",
                        cli_text_count(nissl_program_operations(program), text[0], sizeof text[0]));
@@ -237,16 +260,19 @@ static void print_json(const nissl_network *network, const nissl_program *progra
                        const nissl_table *table)
 {
     json_t *inputs = json_array(), *outputs = json_array(), *root;
+    bool large = nissl_network_parameters(network) > MAX_PACKED / sizeof(float);
     char hash[24];
-    snprintf(hash, sizeof hash, "%016" PRIx64, nissl_network_hash(network));
+    if (!large) /* the hash reads every byte */
+        snprintf(hash, sizeof hash, "%016" PRIx64, nissl_network_hash(network));
     for (size_t i = 0; i < nissl_network_n_inputs(network); i++)
         json_array_append_new(inputs, port_json(nissl_network_input(network, i)));
     for (size_t i = 0; i < nissl_network_n_outputs(network); i++)
         json_array_append_new(outputs, port_json(nissl_network_output(network, i)));
-    root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I}", "model", nissl_network_path(network),
-                     "format", nissl_network_format(network), "hash", hash, "inputs", inputs,
-                     "outputs", outputs, "nodes", (json_int_t)nissl_network_n_nodes(network),
-                     "parameters", (json_int_t)nissl_network_parameters(network));
+    root =
+        json_pack("{s:s, s:s, s:s?, s:o, s:o, s:I, s:I}", "model", nissl_network_path(network),
+                  "format", nissl_network_format(network), "hash", large ? NULL : hash, "inputs",
+                  inputs, "outputs", outputs, "nodes", (json_int_t)nissl_network_n_nodes(network),
+                  "parameters", (json_int_t)nissl_network_parameters(network));
     if (program) {
         json_object_set_new(root, "operations", json_real(nissl_program_operations(program)));
         json_object_set_new(root, "batch", json_integer(nissl_program_batch(program)));
@@ -280,7 +306,8 @@ static int run(cli_app *app)
     return cli_exit_code(status);
 }
 
-static const cli_operand operands[] = {{"MODEL", "network file (ONNX)"}, {0}};
+static const cli_operand operands[] = {
+    {"MODEL", "ONNX file, folder with safetensors, or llama2.c file"}, {0}};
 static const cli_option options[] = {
     {.name = "sites",
      .letter = 's',
@@ -296,7 +323,8 @@ static const cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(cli_settings, shape),
      .argument = "DIMS",
-     .help = "shape of one input without the batch, e.g. 3x224x224, where the file leaves it open"},
+     .help = "shape of one input without the batch, e.g. 3x224x224, where the file leaves it open "
+             "[tokens: 16]"},
     {0}};
 static const cli_option *const groups[] = {options, cli_common_options, NULL};
 static const cli_example examples[] = {

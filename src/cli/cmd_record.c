@@ -91,7 +91,7 @@ static int run(cli_app *app)
 }
 
 static const cli_operand operands[] = {
-    {"MODEL", "network file (ONNX)"},
+    {"MODEL", "ONNX file, folder with safetensors, or llama2.c file"},
     {"STIMULI", "folder of images, IDX, npy, CSV or CIFAR-10 file, or a generator: gratings, "
                 "noise, shapes, joined with +, with settings after a colon: "
                 "gratings:orientations=12"},

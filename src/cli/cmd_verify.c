@@ -134,7 +134,8 @@ static int run(cli_app *app)
     return code;
 }
 
-static const cli_operand operands[] = {{"MODEL", "network file (ONNX)"}, {0}};
+static const cli_operand operands[] = {
+    {"MODEL", "ONNX file, folder with safetensors, or llama2.c file"}, {0}};
 static const cli_option options[] = {
     {.name = "reference",
      .letter = 'r',

@@ -130,7 +130,13 @@ bool cli_is_recording(const char *path)
     return is;
 }
 
-bool cli_glob_match(const char *globs, const char *name)
+static bool same_name(const char *glob, const char *name)
+{
+    return strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0;
+}
+
+/* Whether a list of globs takes what has these names: a name and n aliases. */
+static bool match(const char *globs, const char *name, size_t n_aliases, const char *const *aliases)
 {
     char glob[512];
     bool any_positive = false, matched = false;
@@ -144,13 +150,25 @@ bool cli_glob_match(const char *globs, const char *name)
             continue;
         memcpy(glob, begin, length);
         glob[length] = '\0';
-        bool same = strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0;
+        bool same = same_name(glob, name);
+        for (size_t i = 0; i < n_aliases && !same; i++)
+            same = same_name(glob, aliases[i]);
         if (same && excludes)
             return false;
         any_positive |= !excludes;
         matched |= same;
     }
     return matched || !any_positive;
+}
+
+bool cli_glob_match(const char *globs, const char *name)
+{
+    return match(globs, name, 0, NULL);
+}
+
+bool cli_glob_match_site(const char *globs, const nissl_site *site)
+{
+    return match(globs, site->name, site->n_aliases, site->aliases);
 }
 
 /* ---- what a plan costs ---- */

@@ -41,5 +41,7 @@ nissl_status cli_print_plan(cli_app *app, const cli_subject *subject, int n_subj
 /* Whether a name matches one of comma-separated globs and none that begins with "!"; without any
  * but those, all names match. As in a plan. */
 bool cli_glob_match(const char *globs, const char *name);
+/* The same of a site's name and aliases. */
+bool cli_glob_match_site(const char *globs, const nissl_site *site);
 
 #endif

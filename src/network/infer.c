@@ -4,6 +4,8 @@
 
 #include "network/program.h"
 
+#define MAX_READ 65536 /* elements of a constant that a program of shapes looks at */
+
 nissl_status nissl__node_fail(const nissl__compiler *c, nissl_error *err, nissl_status code,
                               const char *function, int line, const char *format, ...)
 {
@@ -141,7 +143,13 @@ static nissl_status take_constant(nissl__compiler *c, nissl__value *value,
     memcpy(value->shape, tensor->shape, sizeof value->shape);
     value->inferred = true;
     value->constant = tensor->data;
-    if (tensor->type == NISSL_FLOAT16 || tensor->type == NISSL_BFLOAT16) {
+    if (c->opt->shapes_only && n > MAX_READ) {
+        if (tensor->type == NISSL_FLOAT16 || tensor->type == NISSL_BFLOAT16) {
+            value->type = NISSL_FLOAT32;
+            value->storage = tensor->type;
+        }
+        value->unread = true;
+    } else if (tensor->type == NISSL_FLOAT16 || tensor->type == NISSL_BFLOAT16) {
         float *wide = nissl__own(c, n * sizeof *wide);
         if (!wide)
             return NISSL__NO_MEMORY(err, n * sizeof *wide);
@@ -461,7 +469,14 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
         if (first && !first->inferred)
             return NISSL__NODE_FAIL(c, err, NISSL_ERR_INTERNAL, "no shape was inferred for %s",
                                     first->name);
-        if (first && !dynamic && !first->constant && (status = fold(c, node, err)) != NISSL_OK)
+        bool unread = false;
+        for (int j = 0; j < node->n_inputs; j++)
+            unread |= nissl__in(c, node, j) && nissl__in(c, node, j)->unread;
+        for (int j = 0; j < node->n_outputs && unread && !dynamic; j++)
+            if (nissl__out(c, node, j))
+                nissl__out(c, node, j)->unread = true;
+        if (first && !dynamic && !first->constant && !unread &&
+            (status = fold(c, node, err)) != NISSL_OK)
             return status;
         for (int j = 0; j < node->n_outputs; j++) {
             nissl__value *out = nissl__out(c, node, j);

@@ -38,6 +38,8 @@ typedef struct nissl__value {
     bool dynamic;         /* depends on the stimulus */
     int unit_axis;        /* which axis counts units, -1 = by default rule */
     const void *constant; /* row-major data when known at compile time */
+    bool unread;          /* a large constant whose data a program of shapes leaves alone: it may be
+                             NULL or narrower than type */
 
     bool needed;
     bool observed; /* a plan asked for it: must exist exactly */

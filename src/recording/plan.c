@@ -138,9 +138,13 @@ done:
     return status;
 }
 
-static bool matches(const char *glob, const char *name)
+/* Whether a glob asks for a site by its name or one of its aliases. */
+static bool matches(const char *glob, const nissl_site *site)
 {
-    return strcmp(glob, name) == 0 || fnmatch(glob, name, 0) == 0;
+    bool found = strcmp(glob, site->name) == 0 || fnmatch(glob, site->name, 0) == 0;
+    for (size_t i = 0; i < site->n_aliases && !found; i++)
+        found = strcmp(glob, site->aliases[i]) == 0 || fnmatch(glob, site->aliases[i], 0) == 0;
+    return found;
 }
 
 /* Marks the program's sites that a list of globs asks for. */
@@ -155,7 +159,7 @@ static nissl_status choose_sites(const nissl_program *program, const char *globs
         size_t n_matched = 0;
         bool exclude = word[0] == '!';
         for (size_t i = 0; i < n; i++)
-            n_matched += matches(word + exclude, nissl_program_site(program, i)->name);
+            n_matched += matches(word + exclude, nissl_program_site(program, i));
         any |= !exclude;
         if (n_matched == 0) {
             list_names(names, sizeof names, n, program_site_name, program);
@@ -164,13 +168,13 @@ static nissl_status choose_sites(const nissl_program *program, const char *globs
         }
     }
     for (size_t i = 0; i < n; i++) {
-        const char *name = nissl_program_site(program, i)->name;
+        const nissl_site *site = nissl_program_site(program, i);
         chosen[i] = !any;
         for (text = globs ? globs : ""; next_word(&text, word, sizeof word);)
-            if (word[0] != '!' && matches(word, name))
+            if (word[0] != '!' && matches(word, site))
                 chosen[i] = true;
         for (text = globs ? globs : ""; next_word(&text, word, sizeof word);)
-            if (word[0] == '!' && matches(word + 1, name))
+            if (word[0] == '!' && matches(word + 1, site))
                 chosen[i] = false;
     }
     return NISSL_OK;

@@ -69,6 +69,36 @@ static nissl_status execute_rows(const nissl__step *step, nissl__call *call, nis
     return NISSL_OK;
 }
 
+/* A product with a constant row that follows a root-mean-square norm becomes part of its scale.
+ * Returns the value that then holds the result, and in *scale that of the scale. */
+static int absorb_scale(nissl__compiler *c, int value, int *scale, nissl_error *err)
+{
+    int next = nissl__sole_consumer(c, value);
+    if (next < 0 || strcmp(c->network->nodes[next].onnx->op, "Mul") != 0)
+        return value;
+    const nissl__node *mul = &c->network->nodes[next];
+    const nissl__value *own = &c->values[*scale];
+    int other = mul->inputs[0] == value ? mul->inputs[1] : mul->inputs[0];
+    const nissl__value *row = other >= 0 ? &c->values[other] : NULL;
+    if (!row || other == value || !row->constant || !own->constant || row->type != NISSL_FLOAT32 ||
+        own->type != NISSL_FLOAT32 || row->rank != 1 || own->rank != 1 ||
+        row->shape[0] != own->shape[0])
+        return value;
+    const float *a = own->constant, *b = row->constant;
+    float *both = nissl__own(c, (size_t)row->shape[0] * sizeof *both);
+    int merged = both ? nissl__new_value(c, NISSL_FLOAT32, 1, row->shape, NISSL__PLAIN, err) : -1;
+    if (merged < 0)
+        return value;
+    for (int64_t i = 0; i < row->shape[0]; i++)
+        both[i] = a[i] * b[i];
+    c->values[merged].constant = both;
+    c->values[merged].home = NISSL__HOME_CONSTANT;
+    c->values[merged].dynamic = false;
+    *scale = merged;
+    c->absorbed[next] = true;
+    return mul->outputs[0];
+}
+
 static nissl_status lower_layernorm(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     int inputs[3] = {-1, -1, -1}, outputs[3] = {-1, -1, -1};
@@ -81,8 +111,10 @@ static nissl_status lower_layernorm(nissl__compiler *c, const nissl__node *node,
         nissl__value *out = nissl__out(c, node, i);
         if (!out || (i > 0 && !out->needed && !c->folding))
             continue;
-        nissl__place(c, out);
         outputs[i] = node->outputs[i];
+        if (i == 0 && strcmp(node->onnx->op, "RMSNormalization") == 0)
+            outputs[0] = absorb_scale(c, outputs[0], &inputs[1], err);
+        nissl__place(c, &c->values[outputs[i]]);
     }
     if (outputs[0] < 0)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "only the statistics are asked for");

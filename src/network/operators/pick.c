@@ -308,7 +308,7 @@ static nissl_status infer_non_zero(nissl__compiler *c, const nissl__node *node, 
     nissl__value *out = nissl__out(c, node, 0);
     int64_t count = 1, n = 0, found = 0, at[NISSL_MAX_RANK] = {0}, *indices;
     int rank = NISSL__MAX(in->rank, 1); /* a scalar is a vector of one, as in numpy */
-    if (!in->constant)
+    if (!in->constant || in->unread)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
                                 "the input must be a constant: the shape follows from its values");
     size_t size = nissl_type_size(in->type);

@@ -42,7 +42,7 @@ double nissl__node_operations(nissl__compiler *c, const nissl__node *node, uint6
     for (int j = 1; j < node->n_inputs; j++) {
         const nissl__value *in = nissl__in(c, node, j);
         uint64_t n = 1;
-        if (!in || !in->constant || in->type != NISSL_FLOAT32)
+        if (!in || (!in->constant && !in->unread) || in->type != NISSL_FLOAT32)
             continue;
         for (int i = 0; i < in->rank; i++)
             n *= (uint64_t)in->shape[i];
