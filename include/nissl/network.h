@@ -74,6 +74,9 @@ nissl_network_parameters(const nissl_network *network); /* floating-point initia
 uint64_t nissl_network_hash(
     const nissl_network *network); /* of the files' bytes (XXH64-style, own); of
                                      safetensors and llama2.c read when first asked for */
+/** Whether token ids below 0 are padding: allowed behind the tokens of a stimulus, and without
+ * influence on what is computed for those. */
+bool nissl_network_masks_padding(const nissl_network *network);
 size_t nissl_network_n_nodes(const nissl_network *network);
 const nissl_node *nissl_network_node(const nissl_network *network, size_t index);
 size_t nissl_network_n_inputs(const nissl_network *network); /* without initialisers */

@@ -46,6 +46,8 @@ typedef struct nissl_batch {
     int64_t n_stimuli;
     int64_t n_units;
     int64_t n_positions;
+    int64_t n_samples;  /* (stimulus, position) pairs that count, padding left out; 0 = n_stimuli *
+                           n_positions */
     const float *value; /* [n_stimuli, n_units] summary over positions */
     const uint32_t
         *active; /* [n_stimuli, n_units] positions where the unit is > 0; NULL unless needed */

@@ -1,6 +1,11 @@
 /**
  * Stimulus sets: ordered inputs with an id, an optional label and any number of factors.
  *
+ * Token ids, for networks whose input is int64 or int32 [n, tokens]: an integer npy [n, tokens], or
+ * text with one stimulus a line, ids separated by blanks or commas. Stimuli may differ in length;
+ * the shorter are padded behind with -1 (an npy writes it so), and padding never counts as a
+ * sample.
+ *
  * Sources: a folder of JPEG and PNG images (class from the subfolder, from a CSV
  * "path,label,factor...", or none), IDX (plain or gzip, labels beside it), npy, CSV rows, the
  * CIFAR-10 binary layout, and generators. Loading is thread-safe and reads one stimulus at a time,
@@ -40,8 +45,8 @@ typedef struct nissl_stimuli_options {
     const char *preprocess; /* JSON file or JSON text beginning with "{"; NULL = beside the data
                                ("preprocess.json"), or defaults */
     const char *labels;     /* CSV "path,label,factor..." or IDX/npy labels; NULL = automatic */
-    const nissl_view *input_shape; /* shape [1, ...] the network wants, -1 where free; NULL =
-                                      whatever the data has */
+    const nissl_view *input_shape; /* shape [1, ...] and type the network wants, -1 where free;
+                                      NULL = whatever the data has */
     int64_t limit;                 /* use the first so many stimuli; 0 = all */
 } nissl_stimuli_options;
 
@@ -90,6 +95,11 @@ int nissl_stimuli_n_factors(const nissl_stimuli *stimuli);
 const nissl_factor *nissl_stimuli_factor(const nissl_stimuli *stimuli, int index);
 /** Shape of one stimulus as the network sees it, without the batch axis. */
 int nissl_stimuli_shape(const nissl_stimuli *stimuli, int64_t shape[NISSL_MAX_RANK]);
+/** The type that is loaded: float32, or int64 or int32 for token ids. */
+nissl_type nissl_stimuli_type(const nissl_stimuli *stimuli);
+/** How many entries along its first axis a stimulus has; what follows them is padding. 0 outside
+ * the set. */
+int64_t nissl_stimuli_length(const nissl_stimuli *stimuli, int64_t index);
 /** The preprocessing in force, as JSON text. Lives with the set. */
 const char *nissl_stimuli_preprocess(const nissl_stimuli *stimuli);
 /** Hash over ids, labels, factors, preprocessing and the bytes of the sources. Reads every file
@@ -99,9 +109,9 @@ nissl_status nissl_stimuli_hash(nissl_context *ctx, const nissl_stimuli *stimuli
 
 /**
  * Decodes and preprocesses stimuli first .. first + n - 1. Thread-safe.
- * @param out float32 [n, shape...] row-major.
+ * @param out [n, shape...] row-major, of the type that nissl_stimuli_type tells.
  */
-nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int64_t n, float *out,
+nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int64_t n, void *out,
                                 nissl_error *err);
 
 /**

@@ -92,7 +92,8 @@ static int run(cli_app *app)
 
 static const cli_operand operands[] = {
     {"MODEL", "ONNX file, folder with safetensors, or llama2.c file"},
-    {"STIMULI", "folder of images, IDX, npy, CSV or CIFAR-10 file, or a generator: gratings, "
+    {"STIMULI", "folder of images, IDX, npy, CSV or CIFAR-10 file, token ids (npy or text), or a "
+                "generator: gratings, "
                 "noise, shapes, joined with +, with settings after a colon: "
                 "gratings:orientations=12"},
     {0}};

@@ -36,7 +36,7 @@ nissl_status cli_input_shape(cli_app *app, const nissl_network *network, nissl_v
         return cli_fail(&app->err, NISSL_ERR_SHAPE, "%.300s has no input",
                         nissl_network_path(network));
     port = nissl_network_input(network, 0);
-    *out = nissl_view_of(NULL, NISSL_FLOAT32, port->rank, port->shape);
+    *out = nissl_view_of(NULL, port->type, port->rank, port->shape);
     if (out->rank > 0)
         out->shape[0] = 1;
     if (!app->set.shape)
@@ -55,7 +55,7 @@ nissl_status cli_input_shape(cli_app *app, const nissl_network *network, nissl_v
                         "open)",
                         cli_text_shape(rank - 1, shape + 1, given, sizeof given), port->name,
                         cli_text_shape(port->rank - 1, port->shape + 1, file, sizeof file));
-    *out = nissl_view_of(NULL, NISSL_FLOAT32, rank, shape);
+    *out = nissl_view_of(NULL, port->type, rank, shape);
     return NISSL_OK;
 }
 

@@ -272,6 +272,11 @@ uint64_t nissl_network_hash(const nissl_network *network)
     return value;
 }
 
+bool nissl_network_masks_padding(const nissl_network *network)
+{
+    return network->masks_padding;
+}
+
 size_t nissl_network_n_nodes(const nissl_network *network)
 {
     return (size_t)network->n_nodes;

@@ -370,6 +370,30 @@ static nissl_status new_for_arrays(const char *what, const nissl_view *wanted, n
     return fit(what, form->rank, form->shape, wanted, p, err);
 }
 
+/* Ids are shown as they are, the shorter stimuli padded to the longest or to what the network
+ * takes. */
+static nissl_status new_for_tokens(const char *what, bool given, const nissl_view *wanted,
+                                   nissl__pipeline *p, nissl_error *err)
+{
+    int64_t longest = p->form.shape[0], n = longest;
+    if (given)
+        return NISSL__FAIL(err, NISSL_ERR_ARGUMENT,
+                           "%s: preprocessing is for images and arrays; these are token ids", what);
+    if (wanted && wanted->rank != 2)
+        return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                           "%s: token ids for an input of %d axes; [n, tokens] has 2", what,
+                           wanted->rank);
+    if (wanted && wanted->shape[1] >= 0)
+        n = wanted->shape[1];
+    if (longest > n)
+        return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                           "%s: a stimulus of %lld tokens; the network takes %lld", what,
+                           (long long)longest, (long long)n);
+    p->rank = 1;
+    p->shape[0] = n;
+    return NISSL_OK;
+}
+
 nissl_status nissl__pipeline_new(const char *what, const nissl__form *form, const int64_t *sizes,
                                  int64_t n, const nissl__preprocess *given,
                                  const nissl_view *wanted, uint64_t budget, nissl__pipeline *out,
@@ -385,7 +409,9 @@ nissl_status nissl__pipeline_new(const char *what, const nissl__form *form, cons
         pipeline.steps.has_divide = true;
         pipeline.steps.divide = 255;
     }
-    if (form->image)
+    if (form->tokens)
+        status = new_for_tokens(what, given != NULL, wanted, &pipeline, err);
+    else if (form->image)
         status = new_for_images(what, sizes, n, wanted, &pipeline, bad_item, err);
     else
         status = new_for_arrays(what, wanted, &pipeline, err);

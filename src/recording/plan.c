@@ -190,6 +190,28 @@ static void shape_text(char *text, size_t size, int rank, const int64_t *shape)
         snprintf(text + used, size - used, "]");
 }
 
+nissl_status nissl__check_padding(const nissl_network *network, const nissl_stimuli *stimuli,
+                                  int64_t *padded_to, nissl_error *err)
+{
+    int64_t shape[NISSL_MAX_RANK];
+    *padded_to = 0;
+    if (nissl_stimuli_type(stimuli) == NISSL_FLOAT32 || nissl_stimuli_shape(stimuli, shape) != 1)
+        return NISSL_OK;
+    for (int64_t i = 0; i < nissl_stimuli_count(stimuli); i++) {
+        int64_t length = nissl_stimuli_length(stimuli, i);
+        if (length == shape[0])
+            continue;
+        *padded_to = shape[0];
+        if (!nissl_network_masks_padding(network))
+            return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                               "%s: stimulus %lld has %lld tokens, the longest %lld, and %s does "
+                               "not leave padding out; give stimuli of one length",
+                               nissl_stimuli_source(stimuli), (long long)i, (long long)length,
+                               (long long)shape[0], nissl_network_path(network));
+    }
+    return NISSL_OK;
+}
+
 /* Checks that the network takes these stimuli; sets the plan's input with batch axis 1. */
 static nissl_status bind_input(nissl_plan *plan, const nissl_network *network, nissl_error *err)
 {
@@ -220,8 +242,16 @@ static nissl_status bind_input(nissl_plan *plan, const nissl_network *network, n
                            port->name, nissl_network_path(network), theirs,
                            nissl_stimuli_source(plan->stimuli), ours);
     }
-    plan->input = nissl_view_of(NULL, NISSL_FLOAT32, rank + 1, full);
-    return NISSL_OK;
+    nissl_type type =
+        port->type == NISSL_FLOAT16 || port->type == NISSL_BFLOAT16 ? NISSL_FLOAT32 : port->type;
+    if (type != nissl_stimuli_type(plan->stimuli))
+        return NISSL__FAIL(err, NISSL_ERR_TYPE,
+                           "input \"%s\" of %s is %s, the stimuli of %s are %s", port->name,
+                           nissl_network_path(network), nissl_type_name(port->type),
+                           nissl_stimuli_source(plan->stimuli),
+                           nissl_type_name(nissl_stimuli_type(plan->stimuli)));
+    plan->input = nissl_view_of(NULL, type, rank + 1, full);
+    return nissl__check_padding(network, plan->stimuli, &plan->padded_to, err);
 }
 
 static nissl_status compile(nissl_context *ctx, nissl_plan *plan, const nissl_network *network,
@@ -264,6 +294,9 @@ static nissl_status take_sites(nissl_plan *plan, const nissl_program *program, c
         to->rank = site->rank;
         for (int axis = 0; axis < site->rank; axis++)
             to->shape[axis] = site->role[axis] == NISSL_AXIS_STIMULUS ? 1 : site->shape[axis];
+        for (int axis = 0; axis < site->rank; axis++)
+            to->token_axes += plan->padded_to > 0 && site->role[axis] == NISSL_AXIS_POSITION &&
+                              site->shape[axis] == plan->padded_to;
         to->first_unit = plan->n_units;
         to->site = (nissl_reducer_site){.n_units = site->n_units,
                                         .n_positions = site->n_positions,
@@ -438,7 +471,7 @@ uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects)
     uint64_t workers = (uint64_t)plan->workers, batch = (uint64_t)plan->batch;
     uint64_t slot = (uint64_t)plan->task_stimuli * (uint64_t)plan->n_units *
                     (sizeof(float) + (plan->needs_active ? sizeof(uint32_t) : 0));
-    uint64_t worker = batch * (uint64_t)plan->stimulus_size * sizeof(float) +
+    uint64_t worker = batch * (uint64_t)plan->stimulus_size * nissl_type_size(plan->input.type) +
                       (uint64_t)plan->max_units * sizeof(double);
     uint64_t subject =
         plan->weight_bytes + workers * plan->run_bytes + (uint64_t)nissl__plan_slots(plan) * slot;

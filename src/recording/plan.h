@@ -10,6 +10,7 @@ typedef struct nissl__planned_site {
     int64_t shape[NISSL_MAX_RANK]; /* logical, batch axis = 1 */
     nissl_reducer_site site;
     int64_t first_unit; /* row of its first unit among all units */
+    int token_axes;     /* position axes that count tokens, where stimuli are padded */
 } nissl__planned_site;
 
 struct nissl_plan {
@@ -24,6 +25,7 @@ struct nissl_plan {
     int64_t leaf_stimuli;  /* of a leaf of the merge tree: a multiple of task_stimuli */
     int64_t stimulus_size; /* elements of one stimulus */
     nissl_view input;      /* [batch, stimulus...] as compiled */
+    int64_t padded_to;     /* tokens of a padded stimulus; 0 where none is padded */
     size_t n_sites;
     nissl__planned_site *sites;
     const char **observe; /* [n_sites] */
@@ -38,6 +40,11 @@ struct nissl_plan {
     nissl_plan_cost *costs;
     uint64_t weight_bytes, run_bytes;
 };
+
+/* Fails where stimuli are padded and the network would take padding for tokens. *padded_to receives
+ * how many tokens they are padded to, 0 where none is. */
+nissl_status nissl__check_padding(const nissl_network *network, const nissl_stimuli *stimuli,
+                                  int64_t *padded_to, nissl_error *err);
 
 /* Tasks that may be under way at once. */
 int64_t nissl__plan_slots(const nissl_plan *plan);

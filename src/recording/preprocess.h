@@ -8,11 +8,12 @@
 #include "formats/resample.h"
 #include "foundation/foundation.h"
 
-/* What an item is: an image [height, width, channels] of values 0 .. 255, with 1 or 3 channels; or
- * an array. */
+/* What an item is: an image [height, width, channels] of values 0 .. 255, with 1 or 3 channels; an
+ * array; or token ids. */
 typedef struct nissl__form {
     bool image;
-    bool drawn; /* an image made for the network's input size: float values, never resized */
+    bool drawn;  /* an image made for the network's input size: float values, never resized */
+    bool tokens; /* ids, rank 1; the shape is that of the longest */
     int rank;
     int64_t shape[NISSL_MAX_RANK]; /* height and width are -1 where images differ */
 } nissl__form;
@@ -21,6 +22,7 @@ typedef struct nissl__item {
     nissl__form form;
     const uint8_t *bytes; /* images that are not drawn */
     const float *values;  /* the others */
+    const int32_t *ids;   /* of token ids, and nothing else */
     void *memory;         /* what the above points into, if the item owns it */
 } nissl__item;
 

@@ -49,7 +49,7 @@ typedef struct recorder {
     size_t n_subjects;
     subject *subjects;
     int64_t n_slots;
-    float **inputs;   /* [workers] stimuli of a micro-batch */
+    void **inputs;    /* [workers] stimuli of a micro-batch */
     double **scratch; /* [workers] */
     uint64_t allocated;
     nissl__progress progress;
@@ -74,6 +74,7 @@ typedef struct watch {
     const slot *slot;
     int64_t n_task;           /* stimuli of the task */
     int64_t first, n_stimuli; /* those of this micro-batch, counted in the task */
+    int64_t first_in_set;     /* of the micro-batch */
     double *scratch;
 } watch;
 
@@ -91,6 +92,34 @@ static int64_t task_size(const nissl_plan *plan, int64_t task)
 
 /* ---- running the micro-batches of a task ---- */
 
+/* Padded stimuli one by one, each as if it had its own tokens alone. */
+static nissl_status summarise_padded(const watch *w, const nissl_view *view, float *value,
+                                     uint32_t *active, nissl_error *err)
+{
+    const nissl_plan *plan = w->rec->plan;
+    nissl_status status = NISSL_OK;
+    int64_t n_units = 1;
+    for (int axis = 0; axis < view->rank; axis++)
+        n_units *= view->role[axis] == NISSL_AXIS_UNIT ? view->shape[axis] : 1;
+    for (int64_t i = 0; i < w->n_stimuli && status == NISSL_OK; i++) {
+        int64_t length = nissl_stimuli_length(plan->stimuli, w->first_in_set + i);
+        nissl_view one = *view;
+        for (int axis = 0; axis < view->rank; axis++) {
+            if (view->role[axis] == NISSL_AXIS_STIMULUS) {
+                one.shape[axis] = 1;
+                one.data = (char *)view->data +
+                           i * view->stride[axis] * (int64_t)nissl_type_size(view->type);
+            } else if (view->role[axis] == NISSL_AXIS_POSITION &&
+                       view->shape[axis] == plan->padded_to) {
+                one.shape[axis] = length;
+            }
+        }
+        status = nissl__summarise(w->rec->kernels, plan->summary, &one, 1, w->scratch,
+                                  value + i * n_units, active ? active + i * n_units : NULL, err);
+    }
+    return status;
+}
+
 static nissl_status observe(void *user, size_t site, const nissl_view *view, nissl_error *err)
 {
     const watch *w = user;
@@ -100,9 +129,12 @@ static nissl_status observe(void *user, size_t site, const nissl_view *view, nis
     if (index < 0)
         return NISSL_OK;
     at = plan->sites[index].first_unit * w->n_task + w->first * plan->sites[index].site.n_units;
-    status =
-        nissl__summarise(w->rec->kernels, plan->summary, view, w->n_stimuli, w->scratch,
-                         w->slot->value + at, w->slot->active ? w->slot->active + at : NULL, err);
+    float *value = w->slot->value + at;
+    uint32_t *active = w->slot->active ? w->slot->active + at : NULL;
+    status = plan->sites[index].token_axes
+                 ? summarise_padded(w, view, value, active, err)
+                 : nissl__summarise(w->rec->kernels, plan->summary, view, w->n_stimuli, w->scratch,
+                                    value, active, err);
     if (status != NISSL_OK)
         nissl__error_prefix(err, "site %s", plan->sites[index].name);
     return status;
@@ -114,19 +146,25 @@ static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int wo
 {
     const nissl_plan *plan = rec->plan;
     int64_t n_task = task_size(plan, task), n = NISSL__MIN(plan->batch, n_task - first);
-    int64_t size = plan->stimulus_size;
-    float *input = rec->inputs[worker];
+    size_t size = (size_t)plan->stimulus_size * nissl_type_size(plan->input.type);
+    char *input = rec->inputs[worker];
+    int64_t first_in_set = task * plan->task_stimuli + first;
     nissl_view view = plan->input;
-    nissl_status status =
-        nissl_stimuli_load(plan->stimuli, task * plan->task_stimuli + first, n, input, err);
+    nissl_status status = nissl_stimuli_load(plan->stimuli, first_in_set, n, input, err);
     /* the tail is filled up with its last stimulus; nobody sees what comes of that */
     for (int64_t i = n; i < plan->batch && status == NISSL_OK; i++)
-        memcpy(input + i * size, input + (n - 1) * size, (size_t)size * sizeof *input);
+        memcpy(input + (size_t)i * size, input + (size_t)(n - 1) * size, size);
     view.data = input;
     for (size_t s = 0; s < rec->n_subjects && status == NISSL_OK; s++) {
         subject *of = &rec->subjects[s];
-        watch w = {
-            rec, of, &of->slots[task % rec->n_slots], n_task, first, n, rec->scratch[worker]};
+        watch w = {rec,
+                   of,
+                   &of->slots[task % rec->n_slots],
+                   n_task,
+                   first,
+                   n,
+                   first_in_set,
+                   rec->scratch[worker]};
         status = nissl_run_forward(of->runs[worker], &view, 1, observe, &w, err);
     }
     return status;
@@ -145,6 +183,24 @@ static nissl_status run_task(recorder *rec, int64_t task, int worker, nissl_erro
 
 /* ---- stages ---- */
 
+/* (stimulus, position) pairs of a task at a site that are no padding. */
+static int64_t count_samples(const nissl_plan *plan, size_t site, int64_t first, int64_t n)
+{
+    const nissl__planned_site *planned = &plan->sites[site];
+    int64_t total = 0, other = planned->site.n_positions;
+    for (int k = 0; k < planned->token_axes; k++)
+        other /= plan->padded_to;
+    if (planned->token_axes == 0)
+        return n * other;
+    for (int64_t i = first; i < first + n; i++) {
+        int64_t count = other;
+        for (int k = 0; k < planned->token_axes; k++)
+            count *= nissl_stimuli_length(plan->stimuli, i);
+        total += count;
+    }
+    return total;
+}
+
 static nissl_status take_slot(recorder *rec, size_t index, int64_t task, nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
@@ -157,6 +213,7 @@ static nissl_status take_slot(recorder *rec, size_t index, int64_t task, nissl_e
                      .n_stimuli = n,
                      .n_units = about->n_units,
                      .n_positions = about->n_positions,
+                     .n_samples = count_samples(plan, site, task * plan->task_stimuli, n),
                      .value = from->value + at,
                      .active = from->active ? from->active + at : NULL};
     nissl_status status = NISSL_OK;
@@ -371,10 +428,10 @@ static nissl_status new_shared(recorder *rec, nissl_error *err)
     for (int64_t i = 0; i < rec->n_slots; i++)
         rec->ready[i] = -1;
     for (size_t w = 0; w < workers; w++) {
-        rec->inputs[w] = take(rec, input, sizeof(float));
+        rec->inputs[w] = take(rec, input, nissl_type_size(plan->input.type));
         rec->scratch[w] = take(rec, (size_t)plan->max_units, sizeof(double));
         if (!rec->inputs[w] || !rec->scratch[w])
-            return NISSL__NO_MEMORY(err, input * sizeof(float));
+            return NISSL__NO_MEMORY(err, input * nissl_type_size(plan->input.type));
     }
     return NISSL_OK;
 }

@@ -21,6 +21,7 @@ struct nissl_stimuli {
     char *path;
     part parts[MAX_PARTS];
     int n_parts;
+    nissl_type type; /* of what is loaded */
     int64_t n;
     nissl__texts ids;
     nissl_factor *factors;
@@ -66,18 +67,30 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* Whether an input is of token ids. */
+static bool wants_tokens(const nissl_view *wanted)
+{
+    return wanted && (wanted->type == NISSL_INT64 || wanted->type == NISSL_INT32);
+}
+
 static nissl_status open_source(const nissl__source_request *request, nissl__source *out,
                                 nissl_error *err)
 {
     struct stat info;
     unsigned char head[8] = {0};
     size_t n_head;
-    if (nissl__is_generator(request->path))
+    bool tokens = wants_tokens(request->wanted);
+    if (nissl__is_generator(request->path) && !tokens)
         return nissl__source_generator(request, out, err);
     if (stat(request->path, &info) != 0)
         return NISSL__FAIL(
             err, NISSL_ERR_IO, "%s: %s%s", request->path, strerror(errno),
             strchr(request->path, '/') ? "" : " (generators are gratings, noise and shapes)");
+    if (tokens && !S_ISREG(info.st_mode))
+        return NISSL__FAIL(err, NISSL_ERR_FORMAT,
+                           "%s: the network takes token ids: an integer npy [n, tokens], or text "
+                           "with one stimulus a line",
+                           request->path);
     if (S_ISDIR(info.st_mode))
         return nissl__source_folder(request, out, err);
     if (!S_ISREG(info.st_mode))
@@ -87,6 +100,9 @@ static nissl_status open_source(const nissl__source_request *request, nissl__sou
         return NISSL__FAIL(err, NISSL_ERR_IO, "%s: %s", request->path, strerror(errno));
     n_head = fread(head, 1, sizeof head, file);
     fclose(file);
+    if (tokens)
+        return nissl__source_tokens(request, n_head >= 6 && memcmp(head, "\x93NUMPY", 6) == 0, out,
+                                    err);
     /* By content, then by name where content says little. */
     if (n_head >= 6 && memcmp(head, "\x93NUMPY", 6) == 0)
         return nissl__source_npy(request, out, err);
@@ -425,6 +441,7 @@ nissl_status nissl_stimuli_open(nissl_context *ctx, const char *path,
         nissl__free(set);
         return NISSL__NO_MEMORY(err, sizeof *set);
     }
+    set->type = wants_tokens(options.input_shape) ? options.input_shape->type : NISSL_FLOAT32;
     if ((status = open_parts(ctx, set, &options, err)) == NISSL_OK &&
         (status = check_same_shape(set, err)) == NISSL_OK &&
         (status = join_ids(set, err)) == NISSL_OK &&
@@ -467,6 +484,11 @@ int nissl_stimuli_shape(const nissl_stimuli *stimuli, int64_t shape[NISSL_MAX_RA
     const nissl__pipeline *pipeline = &stimuli->parts[0].pipeline;
     memcpy(shape, pipeline->shape, sizeof pipeline->shape);
     return pipeline->rank;
+}
+
+nissl_type nissl_stimuli_type(const nissl_stimuli *stimuli)
+{
+    return stimuli->type;
 }
 
 const char *nissl_stimuli_preprocess(const nissl_stimuli *stimuli)
@@ -529,11 +551,34 @@ static nissl_status check_range(const nissl_stimuli *stimuli, int64_t first, int
     return NISSL_OK;
 }
 
-nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int64_t n, float *out,
+int64_t nissl_stimuli_length(const nissl_stimuli *stimuli, int64_t index)
+{
+    if (index < 0 || index >= stimuli->n)
+        return 0;
+    const part *p = part_of(stimuli, index);
+    return p->source.lengths      ? p->source.lengths[index - p->first]
+           : p->pipeline.rank > 0 ? p->pipeline.shape[0]
+                                  : 1;
+}
+
+/* Ids of one stimulus and padding to count, as int32 or int64. */
+static void write_ids(const nissl__item *item, nissl_type type, int64_t count, void *out)
+{
+    int64_t n = item->form.shape[0];
+    for (int64_t i = 0; i < count; i++) {
+        int32_t id = i < n ? item->ids[i] : NISSL__PADDING;
+        if (type == NISSL_INT64)
+            ((int64_t *)out)[i] = id;
+        else
+            ((int32_t *)out)[i] = id;
+    }
+}
+
+nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int64_t n, void *out,
                                 nissl_error *err)
 {
     nissl_status status = check_range(stimuli, first, n, err);
-    int64_t count = 1;
+    int64_t count = 1, size = (int64_t)nissl_type_size(stimuli->type);
     for (int i = 0; i < stimuli->parts[0].pipeline.rank; i++)
         count *= stimuli->parts[0].pipeline.shape[i];
     for (int64_t i = first; i < first + n && status == NISSL_OK; i++) {
@@ -541,7 +586,11 @@ nissl_status nissl_stimuli_load(const nissl_stimuli *stimuli, int64_t first, int
         nissl__item item = {0};
         status = p->source.type->load(&p->source, i - p->first, &item, err);
         if (status == NISSL_OK) {
-            status = nissl__pipeline_apply(&p->pipeline, &item, out + (i - first) * count, err);
+            void *to = (char *)out + (i - first) * count * size;
+            if (item.form.tokens)
+                write_ids(&item, stimuli->type, count, to);
+            else
+                status = nissl__pipeline_apply(&p->pipeline, &item, to, err);
             if (status != NISSL_OK)
                 nissl__error_prefix(err, "%s", nissl__texts_at(&stimuli->ids, i));
         }

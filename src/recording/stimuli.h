@@ -76,6 +76,8 @@ struct nissl__source {
     nissl__form form;    /* of every item */
     const int64_t
         *sizes; /* [n, 2] height and width where images differ; else NULL. Lives in state. */
+    const int64_t *lengths; /* [n] tokens of each item; NULL where all have form.shape. Lives in
+                               state. */
     nissl__texts ids;
     nissl__columns columns;
     char *label; /* for messages: the path or the generator's text */
@@ -110,6 +112,10 @@ nissl_status nissl__source_folder(const nissl__source_request *request, nissl__s
                                   nissl_error *err);
 nissl_status nissl__source_generator(const nissl__source_request *request, nissl__source *out,
                                      nissl_error *err);
+#define NISSL__PADDING (-1) /* stands for the tokens that a shorter stimulus lacks */
+/* Token ids: of an integer npy, or of text. */
+nissl_status nissl__source_tokens(const nissl__source_request *request, bool npy,
+                                  nissl__source *out, nissl_error *err);
 bool nissl__is_generator(const char *path);
 
 /* Labels of a file, row i for item i (IDX, npy, CSV) or by path (CSV with a column "path"). */

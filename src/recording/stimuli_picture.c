@@ -158,6 +158,18 @@ nissl_status nissl__draw_item(const nissl__pipeline *pipeline, const nissl__item
     int64_t h = 0, w = 0, channels;
     bool last;
     nissl_status status;
+    if (item->form.tokens) {
+        int64_t n = item->form.shape[0];
+        float *values = nissl__alloc((size_t)n, sizeof *values);
+        nissl__item bars = {.form = item->form, .values = values};
+        if (!values)
+            return NISSL__NO_MEMORY(err, (size_t)n * sizeof *values);
+        for (int64_t i = 0; i < n; i++)
+            values[i] = (float)item->ids[i];
+        status = bar_chart(&bars, max_side, rgb, width, height, err);
+        nissl__free(values);
+        return status;
+    }
     if (item->form.image) {
         status = nissl__pipeline_picture(pipeline, item, &picture, &h, &w, err);
     } else if (shape_of_array(&item->form, &h, &w, &channels, &last)) {

@@ -7,6 +7,7 @@
 #include "formats/file.h"
 #include "foundation/foundation.h"
 #include "nissl/verify.h"
+#include "recording/plan.h"
 #include "studies/summary.h"
 
 #define TOP 5
@@ -283,15 +284,16 @@ static nissl_status find_classes(study *s, nissl_error *err)
 /* One micro-batch being loaded. */
 typedef struct load {
     const nissl_stimuli *stimuli;
-    int64_t first, n, size;
-    float *out; /* [batch, size] */
+    int64_t first, n;
+    size_t size; /* bytes of a stimulus */
+    char *out;   /* [batch, size] */
 } load;
 
 static nissl_status load_one(void *user, int64_t task, int worker, nissl_error *err)
 {
     const load *l = user;
     int64_t from = l->first + NISSL__MIN(task, l->n - 1); /* the tail repeats its last */
-    return nissl_stimuli_load(l->stimuli, from, 1, l->out + task * l->size, err);
+    return nissl_stimuli_load(l->stimuli, from, 1, l->out + (size_t)task * l->size, err);
 }
 
 /* Where the value of the true class stands among all; ties go to the smaller index. */
@@ -317,7 +319,8 @@ static nissl_status run_batches(study *s, const nissl_program *program, nissl_er
     nissl_run *run = NULL;
     nissl__progress progress;
     const int64_t size[2] = {batch, s->n_outputs};
-    nissl_status status = nissl_array_new(NISSL_FLOAT32, port->rank, port->shape, &input, err);
+    nissl_status status =
+        nissl_array_new(nissl_stimuli_type(s->stimuli), port->rank, port->shape, &input, err);
     if (status == NISSL_OK)
         status = nissl_array_new(NISSL_FLOAT32, 2, size, &output, err);
     if (status == NISSL_OK)
@@ -325,7 +328,8 @@ static nissl_status run_batches(study *s, const nissl_program *program, nissl_er
     nissl__progress_begin(&progress, s->ctx, "classifying", "stimuli", (uint64_t)n);
     for (int64_t first = 0; status == NISSL_OK && first < n; first += batch) {
         load l = {s->stimuli, first, NISSL__MIN(batch, n - first),
-                  nissl_array_count(&input) / batch, input.data};
+                  (size_t)(nissl_array_count(&input) / batch) * nissl_type_size(input.type),
+                  input.data};
         nissl_view in = nissl_array_view(&input), out;
         status = nissl__parallel(s->ctx, batch, load_one, &l, err);
         if (status == NISSL_OK)
@@ -359,12 +363,15 @@ static nissl_status compile(study *s, const nissl_network *network, nissl_progra
     nissl_status status;
     for (int i = 0; i < rank && i + 1 < NISSL_MAX_RANK; i++)
         shape[i + 1] = one[i];
-    input = nissl_view_of(NULL, NISSL_FLOAT32, NISSL__MIN(rank + 1, NISSL_MAX_RANK), shape);
+    input = nissl_view_of(NULL, nissl_stimuli_type(s->stimuli),
+                          NISSL__MIN(rank + 1, NISSL_MAX_RANK), shape);
     opt.batch = s->opt->batch;
     opt.threads = nissl_context_threads(s->ctx);
     opt.input_shapes = &input;
     opt.n_input_shapes = 1;
-    if ((status = nissl_program_compile(s->ctx, network, &opt, out, err)) != NISSL_OK)
+    int64_t padded_to;
+    if ((status = nissl__check_padding(network, s->stimuli, &padded_to, err)) != NISSL_OK ||
+        (status = nissl_program_compile(s->ctx, network, &opt, out, err)) != NISSL_OK)
         return status;
     int64_t at = nissl_program_find_site(*out, name);
     if (at >= 0)

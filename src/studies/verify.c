@@ -380,6 +380,18 @@ void nissl_verification_free(nissl_verification *verification)
     *verification = (nissl_verification){0};
 }
 
+/* Token ids that every vocabulary has. */
+static void draw_ids(uint64_t seed, nissl_array *ids)
+{
+    for (int64_t i = 0; i < nissl_array_count(ids); i++) {
+        int64_t id = nissl__random_below(seed, INPUT_STREAM, (uint64_t)i, 32);
+        if (ids->type == NISSL_INT64)
+            ((int64_t *)ids->data)[i] = id;
+        else
+            ((int32_t *)ids->data)[i] = (int32_t)id;
+    }
+}
+
 nissl_status nissl_verify_write_input(nissl_context *ctx, const nissl_network *network,
                                       const nissl_stimuli *stimuli, const nissl_view *shape,
                                       int64_t n, const char *path, nissl_error *err)
@@ -406,10 +418,15 @@ nissl_status nissl_verify_write_input(nissl_context *ctx, const nissl_network *n
         if (size[i] < 1)
             return NISSL__FAIL(err, NISSL_ERR_SHAPE, "axis %d of the input is left open", i);
     }
-    if ((status = nissl_array_new(NISSL_FLOAT32, rank, size, &input, err)) != NISSL_OK)
+    nissl_type type = stimuli ? nissl_stimuli_type(stimuli) : port->type;
+    if (type != NISSL_INT64 && type != NISSL_INT32)
+        type = NISSL_FLOAT32;
+    if ((status = nissl_array_new(type, rank, size, &input, err)) != NISSL_OK)
         return status;
     if (stimuli)
         status = nissl_stimuli_load(stimuli, 0, n, input.data, err);
+    else if (type != NISSL_FLOAT32)
+        draw_ids(nissl_context_seed(ctx), &input);
     else
         for (int64_t i = 0; i < nissl_array_count(&input); i++)
             ((float *)input.data)[i] =

@@ -4,7 +4,7 @@
  */
 #include "recording/reducers/reducer.h"
 
-/* A state is uint64 [1 + n_units]: stimuli, then active samples of each unit. */
+/* A state is uint64 [1 + n_units]: samples, then active samples of each unit. */
 
 static size_t bytes(const nissl_reducer_site *site, int64_t n_stimuli)
 {
@@ -19,7 +19,8 @@ static void init(void *state, const nissl_reducer_site *site, int64_t n_stimuli)
 static void update(void *state, const nissl_reducer_site *site, const nissl_batch *batch)
 {
     uint64_t *count = state;
-    count[0] += (uint64_t)batch->n_stimuli;
+    count[0] +=
+        (uint64_t)(batch->n_samples ? batch->n_samples : batch->n_stimuli * batch->n_positions);
     for (int64_t i = 0; i < batch->n_stimuli; i++)
         for (int64_t u = 0; u < site->n_units; u++)
             count[1 + u] += batch->active[i * site->n_units + u];
@@ -42,7 +43,7 @@ static nissl_status finish(const void *state, const nissl_reducer_site *site, ni
                            void *user, nissl_error *err)
 {
     const uint64_t *count = state;
-    double samples = (double)count[0] * (double)site->n_positions;
+    double samples = (double)count[0];
     double *frequency = nissl__alloc((size_t)site->n_units, sizeof *frequency);
     nissl_status status = NISSL_OK;
     if (!frequency)
