@@ -31,7 +31,7 @@ run inspect "$model" --json
 holds json_schema grep -q '"columns"' "$work/out"
 near json_parameters "$(json parameters)" "$total" 0
 
-if command -v script >/dev/null 2>&1; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
     script -qec "stty cols 80; '$NISSL' inspect '$model' -q" /dev/null </dev/null | tr -d '\r' >tty
     holds terminal_fits test "$(grep -v '^model' tty | awk '{ gsub(/…/, "."); if (length > 80) n++ } END { print n + 0 }')" = 0
     holds terminal_shortens grep -q '/7/Global…_output_0' tty
