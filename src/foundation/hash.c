@@ -39,6 +39,8 @@ void nissl__hash_begin(nissl__hash *hash)
 void nissl__hash_add(nissl__hash *hash, const void *bytes, size_t n)
 {
     const unsigned char *p = bytes;
+    if (n == 0) /* bytes may be NULL then, which memcpy must not see */
+        return;
     hash->total += n;
     if (hash->n_tail) {
         size_t take = NISSL__MIN(n, sizeof hash->tail - hash->n_tail);
