@@ -33,14 +33,19 @@ static void find_lives(nissl__compiler *c)
     }
     for (int i = 0; i < c->n_steps; i++) {
         const nissl__step *step = &c->steps[i];
-        for (int j = 0; j < step->n_inputs; j++)
+        for (int j = 0; j < step->n_inputs; j++) {
             touch(c, step->inputs[j], i);
+            if (step->inputs[j] >= 0)
+                c->values[c->values[step->inputs[j]].root].n_step_uses++;
+        }
         for (int j = 0; j < step->n_outputs; j++)
             touch(c, step->outputs[j], i);
     }
     for (int i = 0; i < c->n_values; i++)
-        if (c->values[i].output && c->values[i].needed)
+        if (c->values[i].output && c->values[i].needed) {
             touch(c, i, c->n_steps);
+            c->values[c->values[i].root].n_step_uses++;
+        }
 }
 
 static bool same_memory_shape(const nissl__value *a, const nissl__value *b)

@@ -29,6 +29,33 @@ static void free_owned(void **owned, int n)
     nissl__free(owned);
 }
 
+/* Frees constants that no step reads: weights are packed by now. Counts those that stay. */
+static uint64_t drop_packed_constants(nissl__compiler *c)
+{
+    uint64_t kept = 0;
+    int n = 0;
+    for (int i = 0; i < c->n_owned; i++) {
+        bool read = false;
+        for (int j = 0; j < c->n_values && !read; j++)
+            read = c->values[j].constant == c->owned[i] && c->values[j].n_step_uses > 0;
+        if (!read) {
+            nissl__free(c->owned[i]);
+            continue;
+        }
+        c->owned[n++] = c->owned[i];
+    }
+    c->n_owned = n;
+    for (int j = 0; j < c->n_values; j++) {
+        const nissl__value *value = &c->values[j];
+        uint64_t bytes = nissl_type_size(value->type);
+        for (int i = 0; i < value->rank; i++)
+            bytes *= (uint64_t)value->shape[i];
+        if (value->constant && value->n_step_uses > 0)
+            kept += bytes;
+    }
+    return kept;
+}
+
 static void compiler_free(nissl__compiler *c)
 {
     free_steps(c->steps, c->n_steps);
@@ -211,6 +238,7 @@ static nissl_status compile_for_batch(nissl__compiler *c, nissl_program **out, n
             (status = nissl__plan_memory(c, &program->arena_bytes, &program->scratch_bytes, err)) !=
                 NISSL_OK)
             goto done;
+        program->weight_bytes = drop_packed_constants(c);
         uint64_t bytes = program->arena_bytes + program->scratch_bytes,
                  limit = nissl__memory_limit(c->ctx);
         if (bytes > limit) {

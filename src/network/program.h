@@ -44,7 +44,8 @@ typedef struct nissl__value {
     bool needed;
     bool observed; /* a plan asked for it: must exist exactly */
     bool output;
-    int n_uses; /* by needed nodes */
+    int n_uses;      /* by needed nodes */
+    int n_step_uses; /* of a root: by steps, which read its memory when they run */
     nissl__layout layout;
 
     int root;       /* the value whose memory it lives in: itself or another */
