@@ -10,6 +10,7 @@
 #include "formats/file.h"
 #include "foundation/foundation.h"
 #include "network/families/family.h"
+#include "network/families/recognise.h"
 #include "network/graph.h"
 #include "network/program.h"
 
@@ -206,8 +207,15 @@ nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_netw
         nissl__onnx_free(model);
         return NISSL__NO_MEMORY(err, 64);
     }
-    status = nissl__network_of_model(ctx, model, path, format, hash, out, err);
+    nissl_network *network = NULL;
+    status = nissl__network_of_model(ctx, model, path, format, hash, &network, err);
     nissl__free(format);
+    if (status == NISSL_OK)
+        status = nissl__recognise(ctx, network, err);
+    if (status == NISSL_OK)
+        *out = network;
+    else
+        nissl_network_free(network);
     return status;
 }
 
