@@ -27,6 +27,7 @@ async function open(file, { width = 1600, scheme = 'light', hash = '' } = {}) {
     page.on('dialog', (d) => { complaints.push(`dialog: ${d.message()}`); d.dismiss(); });
     page.on('request', (r) => /^(file|data|blob):/.test(r.url()) || complaints.push(`request: ${r.url()}`));
     page.on('requestfailed', (r) => complaints.push(`failed: ${r.url()}`));
+    page.setDefaultTimeout(120000);
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height: 900 });
     await page.goto(`file://${encodeURI(path.resolve(file)).replaceAll('#', '%23')}${hash}`);
@@ -45,12 +46,14 @@ async function open(file, { width = 1600, scheme = 'light', hash = '' } = {}) {
 /* Every chart of a page comes into view and has marks. */
 async function drawn(page, file) {
     await page.evaluate(async () => {
-        for (let y = 0; y < document.body.scrollHeight; y += 500) {
-            scrollTo(0, y);
-            await new Promise((r) => setTimeout(r, 30));
+        /* one after the other: a page that is scrolled past on a busy machine never notices what came into view */
+        for (const plot of document.querySelectorAll('.plot')) {
+            plot.scrollIntoView({ block: 'center' });
+            for (const end = Date.now() + 60000; !plot.dataset.drawn && Date.now() < end;)
+                await new Promise((r) => setTimeout(r, 30));
         }
     });
-    await page.waitForFunction(() => [...document.querySelectorAll('.plot')].every((p) => p.dataset.drawn), null, { timeout: 20000 });
+    check(await page.evaluate(() => [...document.querySelectorAll('.plot')].every((p) => p.dataset.drawn)), `${file}: every chart is drawn`);
     const marks = await page.evaluate(() => [...document.querySelectorAll('.plot')].map((p) => p.querySelectorAll('svg .mark-area path, svg .mark-rect path, svg .mark-line path, svg .mark-symbol path').length));
     check(marks.length > 0 && marks.every((n) => n > 0), `${file}: ${marks.length} charts with ${marks} marks`);
 }
