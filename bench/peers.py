@@ -158,6 +158,61 @@ class Torch:
         return (time.perf_counter() - begin) * 1e3
 
 
+class Statistics:
+    """What Nissl's reducers moments, histogram, exemplars and frequency say of every unit at every site, with torch, as
+    forward hooks that keep one value per stimulus and unit: the mean over positions, and the count of positions above
+    zero. The rest is one vectorised statement per statistic over all units at the end. This is the fastest of the forms
+    tried (sums of float comparisons in a kept buffer are 4x as fast as sums of booleans; running statistics in each hook
+    are slower)."""
+
+    TOP = 9
+
+    def __init__(self):
+        self.buffers, self.begin = {}, {}
+        self.reset()
+
+    def reset(self):
+        self.values, self.counts, self.positions = {}, {}, {}
+
+    def observe(self, name, x):
+        if x.dim() == 4:
+            buffer = self.buffers.get(x.shape)
+            if buffer is None:
+                buffer = self.buffers[x.shape] = torch.empty_like(x)
+            mean, count = x.mean((2, 3)), torch.gt(x, 0, out=buffer).sum((2, 3))
+        elif x.dim() == 3:
+            mean, count = x.mean(1), (x > 0).float().sum(1)
+        else:
+            mean, count = x, (x > 0).float()
+        self.values.setdefault(name, []).append(mean)
+        self.counts.setdefault(name, []).append(count)
+        self.positions[name] = x[0].numel() // mean[0].numel()
+
+    @torch.inference_mode()
+    def finish(self):
+        result = {}
+        for name in self.values:
+            x, count = torch.cat(self.values[name]), torch.cat(self.counts[name])
+            n, units = x.shape
+            wide, rectified = x.double(), x.clamp(min=0).double()
+            bits = x.view(torch.int32)
+            exponent = bits >> 23 & 255
+            top = exponent.amax(0)
+            place = ((exponent - (top - 15)) * 8 + (bits >> 20 & 7)).long()
+            column = torch.where((place < 0) | (exponent == 0), 128, torch.where(bits < 0, 127 - place, 129 + place))
+            histogram = torch.zeros(units, 257, dtype=torch.int32)
+            histogram.scatter_add_(1, column.t(), torch.ones(1, dtype=torch.int32).expand(units, n))
+            best, worst = x.topk(self.TOP, 0), x.topk(self.TOP, 0, largest=False)
+            result[name] = {
+                "moments_mean": wide.mean(0), "moments_variance": wide.var(0), "moments_min": x.amin(0),
+                "moments_max": x.amax(0), "moments_rectified_mean": rectified.mean(0),
+                "moments_rectified_mean_square": rectified.square().mean(0), "histogram_counts": histogram,
+                "histogram_top": top - 127, "exemplars_top_value": best[0].t(), "exemplars_top_stimulus": best[1].t(),
+                "exemplars_bottom_value": worst[0].t(), "exemplars_bottom_stimulus": worst[1].t(),
+                "frequency_frequency": count.sum(0).double() / (n * self.positions[name])}
+        return result
+
+
 def alternate(runners, repetitions, warm=2):
     """Milliseconds per runner: median, minimum, maximum."""
     times = {name: [] for name in runners}
