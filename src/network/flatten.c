@@ -576,6 +576,13 @@ nissl_status nissl__network_flatten(nissl_network *network, nissl_error *err)
         if (!input->name[0] ||
             look_up(&top, input->name) >= 0) /* an initialiser that is listed as an input */
             continue;
+        if (!input->has_type && input->foreign_type) {
+            status = NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED,
+                                 "%s: input %s is no tensor of numbers, or of a type that is not "
+                                 "supported",
+                                 network->path, input->name);
+            goto done;
+        }
         fill_port(&network->input_ports[network->n_inputs], input);
         if ((status = new_value(network, &top, input->name, &network->inputs[network->n_inputs],
                                 err)) != NISSL_OK)

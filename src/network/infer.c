@@ -34,6 +34,21 @@ int nissl__value_index(const nissl__compiler *c, const nissl__value *value)
     return (int)(value - c->values);
 }
 
+/* A tensor must fit into memory. Views as well, which take none: whoever reads them does the work.
+ */
+static nissl_status check_size(const nissl__compiler *c, const nissl__value *value,
+                               nissl_error *err)
+{
+    uint64_t limit = nissl__memory_limit(c->ctx);
+    double bytes = (double)nissl_type_size(value->type);
+    for (int i = 0; i < value->rank; i++)
+        bytes *= (double)value->shape[i];
+    if (c->opt->shapes_only || bytes <= (double)limit)
+        return NISSL_OK;
+    return NISSL__FAIL(err, NISSL_ERR_LIMIT, "%s: %s needs %.0f bytes, the limit is %llu",
+                       c->network->path, value->name, bytes, (unsigned long long)limit);
+}
+
 nissl_status nissl__set_shape(nissl__compiler *c, nissl__value *out, nissl_type type, int rank,
                               const int64_t *shape, nissl_error *err)
 {
@@ -54,7 +69,7 @@ nissl_status nissl__set_shape(nissl__compiler *c, nissl__value *out, nissl_type 
         out->shape[i] = shape[i];
     }
     out->inferred = true;
-    return NISSL_OK;
+    return check_size(c, out, err);
 }
 
 int nissl__axis(const nissl__compiler *c, int64_t axis, int rank, nissl_error *err)
@@ -228,6 +243,8 @@ static nissl_status run_folded_step(nissl__compiler *c, nissl__step *step, void 
     void *bound = NULL;
     nissl_status status;
     call.bound = &bound;
+    if (step->empty)
+        return NISSL_OK;
     for (int i = 0; i < step->n_inputs + step->n_outputs; i++) {
         int index = i < step->n_inputs ? step->inputs[i] : step->outputs[i - step->n_inputs];
         if (index < 0)
@@ -358,6 +375,7 @@ static nissl_status bind_input(nissl__compiler *c, int index, nissl_error *err)
                                   ? &c->opt->input_shapes[index]
                                   : NULL;
     int rank = port->rank >= 0 ? port->rank : bound ? bound->rank : -1;
+    int64_t count = 1;
     for (size_t i = 0; i < c->opt->n_bindings; i++)
         if (strcmp(c->opt->bindings[i].name, port->name) == 0)
             return bind_value(c, value, port->type, &c->opt->bindings[i], err);
@@ -370,6 +388,11 @@ static nissl_status bind_input(nissl__compiler *c, int index, nissl_error *err)
     value->rank = rank;
     for (int j = 0; j < rank; j++) {
         value->shape[j] = input_size(c, port, bound, j);
+        if (value->shape[j] > (int64_t)1 << 40 ||
+            !nissl__mul(count, NISSL__MAX(value->shape[j], 1), &count))
+            return NISSL__FAIL(err, NISSL_ERR_SHAPE,
+                               "%s: axis %d of input %s has the impossible size %lld",
+                               network->path, j, port->name, (long long)value->shape[j]);
         if (value->shape[j] < 0)
             return NISSL__FAIL(err, NISSL_ERR_SHAPE,
                                "%s: axis %d (%s) of input %s is free: give its size", network->path,
@@ -384,7 +407,7 @@ static nissl_status bind_input(nissl__compiler *c, int index, nissl_error *err)
     value->input = index;
     value->def_step = -1;
     nissl__dense_strides(rank, value->shape, NISSL__PLAIN, value->stride);
-    return NISSL_OK;
+    return check_size(c, value, err);
 }
 
 static nissl_status bind_inputs(nissl__compiler *c, nissl_error *err)
@@ -411,6 +434,27 @@ static bool guard_holds(const nissl__compiler *c, const nissl__node *node)
     const nissl__value *condition = &c->values[node->guard];
     return condition->inferred && condition->constant && condition->type == NISSL_BOOL &&
            (*(const uint8_t *)condition->constant != 0) == node->guard_truth;
+}
+
+/* An input that no node has computed, or -1. An If reads one branch of two. */
+static int missing_input(nissl__compiler *c, const nissl__node *node)
+{
+    for (int i = 0; i < node->n_inputs && strcmp(node->onnx->op, "If") != 0; i++)
+        if (nissl__in(c, node, i) && !nissl__in(c, node, i)->inferred)
+            return i;
+    return -1;
+}
+
+static nissl_status check_outputs(const nissl__compiler *c, nissl_error *err)
+{
+    for (int i = 0; i < c->network->n_outputs; i++) {
+        const nissl__value *value = &c->values[c->network->outputs[i]];
+        if (!value->inferred)
+            return NISSL__FAIL(err, NISSL_ERR_UNSUPPORTED,
+                               "%s: output %s is not computed by the node that makes it",
+                               c->network->path, value->name);
+    }
+    return NISSL_OK;
 }
 
 nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
@@ -446,6 +490,13 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
                 return NISSL__NODE_FAIL(c, err, NISSL_ERR_FORMAT, "input %d is absent", j);
             dynamic |= in && in->dynamic;
         }
+        int missing = missing_input(c, node);
+        if (missing >= 0 && node->guard >= 0)
+            continue; /* inside a branch inside one that is not taken */
+        if (missing >= 0)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
+                                    "input %d (%s) is not computed by the node that makes it",
+                                    missing, nissl__in(c, node, missing)->name);
         for (int j = 0; j < node->n_outputs; j++) {
             nissl__value *out = nissl__out(c, node, j);
             if (!out)
@@ -492,5 +543,5 @@ nissl_status nissl__infer(nissl__compiler *c, nissl_error *err)
                 out->unit_axis = -1;
         }
     }
-    return NISSL_OK;
+    return check_outputs(c, err);
 }

@@ -4,21 +4,21 @@
 
 void nissl__dense_strides(int rank, const int64_t *shape, nissl__layout layout, int64_t *stride)
 {
-    int64_t step = 1;
+    uint64_t step = 1; /* wraps round where a tensor without elements has large axes */
     if (layout == NISSL__CHANNELS_LAST && rank >= 3) {
         stride[1] = 1;
-        step = shape[1];
+        step = (uint64_t)shape[1];
         for (int i = rank - 1; i >= 0; i--) {
             if (i == 1)
                 continue;
-            stride[i] = step;
-            step *= shape[i];
+            stride[i] = (int64_t)step;
+            step *= (uint64_t)shape[i];
         }
         return;
     }
     for (int i = rank - 1; i >= 0; i--) {
-        stride[i] = step;
-        step *= shape[i];
+        stride[i] = (int64_t)step;
+        step *= (uint64_t)shape[i];
     }
 }
 
@@ -113,6 +113,14 @@ void nissl__alias(nissl__compiler *c, nissl__value *out, int in, int64_t offset,
     memcpy(out->stride, stride, (size_t)out->rank * sizeof *stride);
 }
 
+static bool has_elements(const nissl__value *value)
+{
+    bool some = true;
+    for (int i = 0; i < value->rank; i++)
+        some &= value->shape[i] > 0;
+    return some;
+}
+
 nissl__step *nissl__add_step(nissl__compiler *c, const char *kind, int n_inputs, const int *inputs,
                              int n_outputs, const int *outputs, size_t state_bytes)
 {
@@ -135,9 +143,12 @@ nissl__step *nissl__add_step(nissl__compiler *c, const char *kind, int n_inputs,
     memcpy(step->outputs, outputs, (size_t)n_outputs * sizeof *outputs);
     if (state_bytes && !(step->state = nissl__alloc(state_bytes, 1)))
         return NULL;
+    step->empty = true;
     for (int i = 0; i < n_outputs; i++)
-        if (outputs[i] >= 0)
+        if (outputs[i] >= 0) {
             c->values[outputs[i]].def_step = c->n_steps;
+            step->empty &= !has_elements(&c->values[outputs[i]]);
+        }
     c->n_steps++;
     return step;
 }

@@ -79,6 +79,7 @@ struct nissl__step {
     int outputs[NISSL__MAX_OPERANDS];
     bool in_place; /* output 0 may take the memory of input 0 if that dies here and has the same
                       strides */
+    bool empty;    /* no output has elements: there is nothing to do */
     int overwrite; /* input whose memory output 0 takes over because the kernel accumulates into it,
                       or -1 */
     size_t scratch_bytes;

@@ -107,6 +107,8 @@ static nissl_status take_inputs(nissl_run *run, const nissl_view *inputs, size_t
 static nissl_status execute_step(nissl_run *run, int index, nissl_error *err)
 {
     const nissl__step *step = &run->program->steps[index];
+    if (step->empty)
+        return NISSL_OK;
     nissl__call call = {
         .scratch = run->scratch, .threads = run->program->threads, .bound = &run->bound[index]};
     for (int i = 0; i < step->n_inputs; i++)

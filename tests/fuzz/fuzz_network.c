@@ -41,6 +41,10 @@ static nissl_status make_inputs(const nissl_program *program, nissl_array *array
 {
     for (size_t i = 0; i < nissl_program_n_inputs(program); i++) {
         const nissl_site *site = nissl_program_input(program, i);
+        int64_t n = 1;
+        for (int j = 0; j < site->rank; j++)
+            if (!nissl__mul(n, site->shape[j], &n) || n > (int64_t)MOST_BYTES)
+                return NISSL_ERR_LIMIT;
         nissl_status status = nissl_array_new(site->type, site->rank, site->shape, &arrays[i], err);
         if (status != NISSL_OK)
             return status;

@@ -312,7 +312,7 @@ static int legacy_axes(const nissl__compiler *c, const nissl__node *node, const 
     else if (nissl__attr_int(node, "broadcast", 0) &&
              nissl__onnx_find_attribute(node->onnx, "axis"))
         axis = nissl__attr_int(node, "axis", 0);
-    if (axis < 0 || axis + b->rank > a->rank)
+    if (axis < 0 || axis > a->rank - b->rank)
         return 0;
     return a->rank - (int)axis - b->rank;
 }

@@ -49,6 +49,10 @@ static nissl_status infer_if(nissl__compiler *c, const nissl__node *node, nissl_
 {
     const nissl__value *condition = nissl__in(c, node, 0);
     nissl_status status;
+    for (int i = 0; i < condition->rank; i++)
+        if (condition->shape[i] != 1)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE, "the condition has rank %d",
+                                    condition->rank);
     if (!condition->constant || condition->type != NISSL_BOOL)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
                                 "the condition depends on the stimulus");
@@ -57,6 +61,9 @@ static nissl_status infer_if(nissl__compiler *c, const nissl__node *node, nissl_
         const nissl__value *from = &c->values[taken(c, node, i)];
         if (!out)
             continue;
+        if (!from->inferred)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
+                                    "output %d is not computed by the branch", i);
         out->unit_axis = from->unit_axis;
         out->dynamic = from->dynamic;
         if ((status = nissl__set_shape(c, out, from->type, from->rank, from->shape, err)) !=

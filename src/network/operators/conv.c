@@ -2,6 +2,8 @@
  * asks for the parts. */
 #include "network/operators/operators.h"
 
+#define MOST_PADDING 1024 /* of a oneDNN convolution */
+
 nissl_status nissl__spatial_of(nissl__compiler *c, const nissl__node *node, const nissl__value *in,
                                const int64_t *kernel, bool ceil_mode, nissl__spatial *out,
                                nissl_error *err)
@@ -30,8 +32,8 @@ nissl_status nissl__spatial_of(nissl__compiler *c, const nissl__node *node, cons
         out->stride[i] = n_stride ? stride[i] : 1;
         out->dilation[i] = n_dilation ? dilation[i] : 1;
         if (out->kernel[i] < 1 || out->stride[i] < 1 || out->dilation[i] < 1 || begin < 0 ||
-            end < 0 || out->kernel[i] > 1 << 20 || out->dilation[i] > 1 << 20 || begin > 1 << 20 ||
-            end > 1 << 20)
+            end < 0 || out->kernel[i] > 1 << 20 || out->stride[i] > 1 << 30 ||
+            out->dilation[i] > 1 << 20 || begin > 1 << 20 || end > 1 << 20)
             return NISSL__NODE_FAIL(c, err, NISSL_ERR_RANGE,
                                     "kernel %lld, stride %lld, dilation %lld, pads %lld and %lld",
                                     (long long)out->kernel[i], (long long)out->stride[i],
@@ -66,6 +68,14 @@ nissl_status nissl__spatial_of(nissl__compiler *c, const nissl__node *node, cons
     return NISSL_OK;
 }
 
+bool nissl__wide_padding(const nissl__spatial *spatial)
+{
+    bool wide = false;
+    for (int i = 0; i < spatial->n; i++)
+        wide |= spatial->begin[i] > MOST_PADDING || spatial->end[i] > MOST_PADDING;
+    return wide;
+}
+
 static nissl_status infer_conv(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     const nissl__value *in = nissl__in(c, node, 0), *weight = nissl__in(c, node, 1),
@@ -80,7 +90,7 @@ static nissl_status infer_conv(nissl__compiler *c, const nissl__node *node, niss
             "input is %s, weight %s, bias %s; float32 and float64 are supported",
             nissl_type_name(in->type), nissl_type_name(weight->type),
             bias ? nissl_type_name(bias->type) : "absent");
-    if (weight->rank != in->rank || groups < 1)
+    if (weight->rank != in->rank || groups < 1 || groups > 1 << 30)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_SHAPE,
                                 "input has rank %d, weight %d, groups %lld", in->rank, weight->rank,
                                 (long long)groups);
@@ -271,8 +281,8 @@ static nissl_status lower_conv(nissl__compiler *c, const nissl__node *node, niss
     if ((status = nissl__spatial_of(c, node, &c->values[in], weight->shape + 2, false, &spatial,
                                     err)) != NISSL_OK)
         return status;
-    if (c->folding || weight->type != NISSL_FLOAT32 || !weight->constant ||
-        (bias && !bias->constant))
+    if (c->folding || nissl__any_empty(c, node) || nissl__wide_padding(&spatial) ||
+        weight->type != NISSL_FLOAT32 || !weight->constant || (bias && !bias->constant))
         return nissl__add_direct_conv(c, node, &spatial, err);
     if ((status = nissl__constant_floats(c, weight, "weight", &spec.weight, err)) != NISSL_OK ||
         (status = nissl__constant_floats(c, bias, "bias", &spec.bias, err)) != NISSL_OK)

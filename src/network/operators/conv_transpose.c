@@ -46,6 +46,9 @@ static nissl_status transposed_of(nissl__compiler *c, const nissl__node *node, n
              lower = strcmp(auto_pad, "SAME_LOWER") == 0;
         if (n_shape || upper || lower) {
             s->out[i] = n_shape ? shape[n_shape - (size_t)n + (size_t)i] : s->in[i] * s->stride[i];
+            if (s->out[i] < 1 || s->out[i] > (int64_t)1 << 40)
+                return NISSL__NODE_FAIL(c, err, NISSL_ERR_RANGE, "output_shape has %lld",
+                                        (long long)s->out[i]);
             int64_t total = NISSL__MAX(whole - s->out[i], 0);
             s->begin[i] = upper ? total / 2 : total - total / 2;
             s->end[i] = total - s->begin[i];
@@ -73,7 +76,8 @@ static nissl_status infer_transposed(nissl__compiler *c, const nissl__node *node
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE,
                                 "input is %s and weight %s; float32 is supported",
                                 nissl_type_name(in->type), nissl_type_name(weight->type));
-    if (groups < 1 || in->shape[1] != weight->shape[0] || weight->shape[0] % groups != 0)
+    if (groups < 1 || groups > 1 << 30 || in->shape[1] != weight->shape[0] ||
+        weight->shape[0] % groups != 0)
         return NISSL__NODE_FAIL(
             c, err, NISSL_ERR_SHAPE, "input has %lld channels, weight %lld in %lld groups",
             (long long)in->shape[1], (long long)weight->shape[0], (long long)groups);
@@ -96,6 +100,8 @@ static nissl_status lower_transposed(nissl__compiler *c, const nissl__node *node
     nissl_status status;
     if (c->folding)
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "convolution of a constant");
+    if (nissl__any_empty(c, node))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "an operand without elements");
     if ((status = transposed_of(c, node, &spatial, err)) != NISSL_OK ||
         (status = nissl__constant_floats(c, nissl__in(c, node, 1), "weight", &spec.weight, err)) !=
             NISSL_OK ||
@@ -103,6 +109,8 @@ static nissl_status lower_transposed(nissl__compiler *c, const nissl__node *node
             NISSL_OK ||
         (status = nissl__dense(c, in, NISSL__CHANNELS_LAST, &in, err)) != NISSL_OK)
         return status;
+    if (nissl__wide_padding(&spatial))
+        return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED, "padding of more than 1024");
     out = nissl__absorb_activation(c, out, &spec.epilogue);
     nissl__place(c, &c->values[out]);
     spec.n_spatial = spatial.n;

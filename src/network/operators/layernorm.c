@@ -30,9 +30,8 @@ static nissl_status infer_layernorm(nissl__compiler *c, const nissl__node *node,
     nissl_status status;
     if (axis < 0)
         return NISSL_ERR_SHAPE;
-    if (in->type != NISSL_FLOAT32)
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input is %s; float32 is supported",
-                                nissl_type_name(in->type));
+    if ((status = nissl__check_float32(c, node, 3, err)) != NISSL_OK)
+        return status;
     if (count_from(scale, 0) != count_from(in, axis) ||
         (shift && count_from(shift, 0) != count_from(in, axis)))
         return NISSL__NODE_FAIL(c, err, NISSL_ERR_UNSUPPORTED,
@@ -144,7 +143,10 @@ static nissl_status infer_groups(nissl__compiler *c, const nissl__node *node, ni
     bool instance = strcmp(node->onnx->op, "InstanceNormalization") == 0;
     int64_t channels = in->rank >= 2 ? in->shape[1] : 0;
     int64_t groups = instance ? channels : nissl__attr_int(node, "num_groups", 0);
-    if (in->type != NISSL_FLOAT32 || in->rank < 2 || groups < 1 || channels % groups != 0)
+    nissl_status status = nissl__check_float32(c, node, 3, err);
+    if (status != NISSL_OK)
+        return status;
+    if (in->rank < 2 || groups < 1 || channels % groups != 0)
         return NISSL__NODE_FAIL(
             c, err, NISSL_ERR_SHAPE, "input is %s of rank %d with %lld channels in %lld groups",
             nissl_type_name(in->type), in->rank, (long long)channels, (long long)groups);

@@ -138,7 +138,7 @@ static nissl_status lower_gemm(nissl__compiler *c, const nissl__node *node, niss
           beta = nissl__attr_float(node, "beta", 1.0f);
     int a = node->inputs[0], b = node->inputs[1], out = node->outputs[0];
     nissl_status status;
-    if (c->values[a].type != NISSL_FLOAT32)
+    if (c->values[a].type != NISSL_FLOAT32 || nissl__any_empty(c, node))
         return nissl__add_direct_product(c, node, err);
     nissl__matmul_spec spec = {.rank = 2};
     if ((status = nissl__dense(c, a, NISSL__PLAIN, &a, err)) != NISSL_OK ||
@@ -248,7 +248,7 @@ static nissl_status lower_matmul(nissl__compiler *c, const nissl__node *node, ni
     int a = node->inputs[0], b = node->inputs[1], out = node->outputs[0];
     nissl__matmul_spec spec = {0};
     nissl_status status;
-    if (c->values[a].type != NISSL_FLOAT32)
+    if (c->values[a].type != NISSL_FLOAT32 || nissl__any_empty(c, node))
         return nissl__add_direct_product(c, node, err);
     spec.rank = NISSL__MAX(NISSL__MAX(c->values[a].rank, c->values[b].rank), 2);
     const float *weights = c->values[b].constant;

@@ -180,7 +180,8 @@ static nissl_status pads_of(nissl__compiler *c, const nissl__node *node, int64_t
             return NISSL_ERR_SHAPE;
         begin[axis] = pads[i];
         end[axis] = pads[n_axes + i];
-        if (llabs(begin[axis]) > 1 << 30 || llabs(end[axis]) > 1 << 30)
+        if (begin[axis] < -(1 << 30) || begin[axis] > 1 << 30 || end[axis] < -(1 << 30) ||
+            end[axis] > 1 << 30)
             return NISSL__NODE_FAIL(c, err, NISSL_ERR_RANGE, "pads %lld and %lld along axis %d",
                                     (long long)begin[axis], (long long)end[axis], axis);
     }

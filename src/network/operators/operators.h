@@ -67,6 +67,13 @@ nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, 
 nissl_status nissl__constant_floats(nissl__compiler *c, const nissl__value *value, const char *what,
                                     const float **out, nissl_error *err);
 
+/* Fails if one of the first n inputs is there and is not float32. */
+nissl_status nissl__check_float32(nissl__compiler *c, const nissl__node *node, int n,
+                                  nissl_error *err);
+
+/* Whether an operand or the output has no elements: oneDNN divides by the sizes of axes. */
+bool nissl__any_empty(nissl__compiler *c, const nissl__node *node);
+
 /* Convolution, pooling and matrix products element by element: slow, but of any type and shape. */
 typedef struct nissl__pooling {
     bool maximum;       /* otherwise the mean, or with a power the norm */
@@ -81,6 +88,9 @@ nissl_status nissl__add_direct_pool(nissl__compiler *c, const nissl__node *node,
                                     nissl_error *err);
 nissl_status nissl__add_direct_product(nissl__compiler *c, const nissl__node *node,
                                        nissl_error *err);
+
+/* Padding for which oneDNN would generate code position by position: 3.8 GB for a million. */
+bool nissl__wide_padding(const nissl__spatial *spatial);
 
 /* If the value's only consumer is an activation that a kernel can apply, absorbs it: returns the
  * value that then holds the result and fills the epilogue. Otherwise returns the value itself. */

@@ -132,6 +132,12 @@ static void add_real(gathered *g, reduction kind, double x)
     }
 }
 
+/* Sums of integers wrap round. */
+static int64_t wrapped(int64_t sum, uint64_t x)
+{
+    return (int64_t)((uint64_t)sum + x);
+}
+
 static void add_integer(gathered *g, reduction kind, int64_t x)
 {
     g->n++;
@@ -139,9 +145,9 @@ static void add_integer(gathered *g, reduction kind, int64_t x)
     case REDUCE_MAX: g->integer = NISSL__MAX(g->integer, x); break;
     case REDUCE_MIN: g->integer = NISSL__MIN(g->integer, x); break;
     case REDUCE_PROD: g->integer = (int64_t)((uint64_t)g->integer * (uint64_t)x); break;
-    case REDUCE_L1: g->integer += x < 0 ? -x : x; break;
-    case REDUCE_SUM_SQUARE: g->integer += x * x; break;
-    default: g->integer += x; break;
+    case REDUCE_L1: g->integer = wrapped(g->integer, x < 0 ? 0 - (uint64_t)x : (uint64_t)x); break;
+    case REDUCE_SUM_SQUARE: g->integer = wrapped(g->integer, (uint64_t)x * (uint64_t)x); break;
+    default: g->integer = wrapped(g->integer, (uint64_t)x); break;
     }
 }
 

@@ -302,7 +302,7 @@ static nissl_status lower_slice(nissl__compiler *c, const nissl__node *node, nis
         return status;
     for (int i = 0; i < in->rank; i++) {
         offset += start[i] * in->stride[i];
-        stride[i] = step[i] * in->stride[i];
+        stride[i] = length[i] > 1 ? step[i] * in->stride[i] : in->stride[i];
     }
     nissl__alias(c, nissl__out(c, node, 0), node->inputs[0], offset, stride);
     return NISSL_OK;

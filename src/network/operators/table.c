@@ -29,6 +29,30 @@ nissl_status nissl__infer_same(nissl__compiler *c, const nissl__node *node, niss
     return nissl__set_shape(c, nissl__out(c, node, 0), in->type, in->rank, in->shape, err);
 }
 
+nissl_status nissl__check_float32(nissl__compiler *c, const nissl__node *node, int n,
+                                  nissl_error *err)
+{
+    for (int i = 0; i < n; i++) {
+        const nissl__value *in = nissl__in(c, node, i);
+        if (in && in->type != NISSL_FLOAT32)
+            return NISSL__NODE_FAIL(c, err, NISSL_ERR_TYPE, "input %d is %s; float32 is supported",
+                                    i, nissl_type_name(in->type));
+    }
+    return NISSL_OK;
+}
+
+bool nissl__any_empty(nissl__compiler *c, const nissl__node *node)
+{
+    bool empty = false;
+    for (int i = 0; i < node->n_inputs + node->n_outputs; i++) {
+        const nissl__value *value =
+            i < node->n_inputs ? nissl__in(c, node, i) : nissl__out(c, node, i - node->n_inputs);
+        for (int j = 0; value && j < value->rank; j++)
+            empty |= value->shape[j] == 0;
+    }
+    return empty;
+}
+
 double nissl__node_operations(nissl__compiler *c, const nissl__node *node, uint64_t *parameters)
 {
     const nissl__value *out = nissl__out(c, node, 0);

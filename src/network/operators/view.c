@@ -96,13 +96,6 @@ static nissl_status infer_expand(nissl__compiler *c, const nissl__node *node, ni
         nissl__constant_ints(c, node, 1, wanted.shape, NISSL_MAX_RANK, &wanted.rank, err);
     if (status != NISSL_OK || (status = nissl__broadcast(c, in, &wanted, &rank, shape, err)))
         return status;
-    /* A view costs no memory, but whoever reads it does the work: held to what would fit. */
-    double bytes = (double)nissl_type_size(in->type);
-    for (int i = 0; i < rank; i++)
-        bytes *= (double)shape[i];
-    if (bytes > (double)nissl__memory_limit(c->ctx))
-        return NISSL__NODE_FAIL(c, err, NISSL_ERR_LIMIT, "%g bytes exceed the limit of %llu", bytes,
-                                (unsigned long long)nissl__memory_limit(c->ctx));
     if (in->unit_axis >= 0)
         out->unit_axis = in->unit_axis + rank - in->rank;
     return nissl__set_shape(c, out, in->type, rank, shape, err);
