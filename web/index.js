@@ -209,7 +209,7 @@
     fill('cost-facts', facts([
         ['Recording', seconds(cost.seconds_recording)], ['Tuning', seconds(cost.seconds_tuning)],
         ['Rate', NISSL.known(cost.stimuli_per_second) ? `${number(cost.stimuli_per_second)} stimuli/s${report.twin ? ', each shown to network and twin' : ''}` : null],
-        ['Memory planned', bytes(cost.planned_bytes)], ['Memory resident, peak', cost.resident_bytes ? bytes(cost.resident_bytes) : null],
+        ['Memory planned', bytes(cost.planned_bytes)], ['Memory expected, with program and libraries', cost.expected_bytes ? bytes(cost.expected_bytes) : null], ['Memory resident, peak', cost.resident_bytes ? bytes(cost.resident_bytes) : null],
         ['Recording on disk', cost.disk_bytes ? bytes(cost.disk_bytes) : null], ['Threads', has(cost.threads) ? count(cost.threads) : null],
     ]));
     fill('untested', report.not_tested.map((t) => el('li', null, t)));

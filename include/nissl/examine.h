@@ -55,6 +55,7 @@ typedef struct nissl_examination {
     size_t n_not_tested;
     double seconds_recording, seconds_tuning;
     uint64_t planned_bytes;  /* planned allocations */
+    uint64_t expected_bytes; /* peak resident size that the plan expects (nissl_plan_resident) */
     uint64_t baseline_bytes; /* resident size of the process before it began */
     uint64_t resident_bytes; /* its peak, baseline included; 0 where the system does not tell */
 } nissl_examination;

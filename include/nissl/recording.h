@@ -53,6 +53,10 @@ const nissl_plan_cost *nissl_plan_cost_at(const nissl_plan *plan, size_t index);
 /** The planned allocations of recording n_subjects networks at once with this context's threads:
  * weights, runs, states, buffers. */
 uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects);
+/** The peak resident size that recording is expected to reach: what this process has now (program,
+ * libraries, generated kernels, the packed network) and the planned allocations that are still to
+ * come. 0 where the system does not tell. */
+uint64_t nissl_plan_resident(const nissl_plan *plan, int n_subjects);
 uint64_t nissl_plan_disk(const nissl_plan *plan); /* bytes of one recording, within 5 % or 64 KiB */
 int64_t nissl_plan_batch(const nissl_plan *plan);
 

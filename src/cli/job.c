@@ -157,15 +157,15 @@ void cli_job_print(cli_app *app, const cli_job *job, const char *folder, json_t 
     const nissl_examination *e = &job->examination;
     char *whole = realpath(folder, NULL);
     char *index = cli_path_join(whole ? whole : folder, "index.html");
-    char text[3][32];
+    char text[4][32];
     if (app->set.json) {
-        json_t *root =
-            json_pack("{s:s, s:f, s:f, s:f, s:I, s:I, s:o, s:o, s:o?}", "report", index, "seconds",
-                      job->seconds, "seconds_recording", e->seconds_recording, "seconds_tuning",
-                      e->seconds_tuning, "planned_bytes", (json_int_t)e->planned_bytes,
-                      "resident_bytes", (json_int_t)e->resident_bytes, "findings", findings_json(e),
-                      "sites", cli_table_json(&e->sites), "parity",
-                      job->parity ? json_loads(job->parity, 0, NULL) : NULL);
+        json_t *root = json_pack(
+            "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o?}", "report", index, "seconds",
+            job->seconds, "seconds_recording", e->seconds_recording, "seconds_tuning",
+            e->seconds_tuning, "planned_bytes", (json_int_t)e->planned_bytes, "resident_bytes",
+            (json_int_t)e->resident_bytes, "expected_bytes", (json_int_t)e->expected_bytes,
+            "findings", findings_json(e), "sites", cli_table_json(&e->sites), "parity",
+            job->parity ? json_loads(job->parity, 0, NULL) : NULL);
         if (extra)
             json_object_update(root, extra);
         cli_print_json(root);
@@ -176,10 +176,11 @@ void cli_job_print(cli_app *app, const cli_job *job, const char *folder, json_t 
             puts("no finding that effect and control support; the report has every number");
         if (e->n_findings > FINDINGS_SHOWN)
             printf("    and %zu more in the report\n", e->n_findings - FINDINGS_SHOWN);
-        printf("\n%-14s%s (%s planned, %s resident)\n", "time",
+        printf("\n%-14s%s (%s planned, %s resident, %s expected)\n", "time",
                cli_text_seconds(job->seconds, text[0], sizeof text[0]),
                cli_text_bytes(e->planned_bytes, text[1], sizeof text[1]),
-               cli_text_bytes(e->resident_bytes, text[2], sizeof text[2]));
+               cli_text_bytes(e->resident_bytes, text[2], sizeof text[2]),
+               cli_text_bytes(e->expected_bytes, text[3], sizeof text[3]));
         printf("%-14s%s\n", "report", index ? index : folder);
     }
     json_decref(extra);

@@ -219,6 +219,7 @@ static nissl_status plan_table(const nissl_plan *plan, nissl_table *out, nissl_e
 nissl_status cli_print_plan(cli_app *app, const cli_subject *subject, int n_subjects)
 {
     uint64_t memory = nissl_plan_memory(subject->plan, n_subjects);
+    uint64_t resident = nissl_plan_resident(subject->plan, n_subjects);
     uint64_t disk = nissl_plan_disk(subject->plan) * (uint64_t)n_subjects;
     int64_t n_stimuli = nissl_stimuli_count(subject->stimuli);
     int64_t batch = nissl_plan_batch(subject->plan);
@@ -229,11 +230,12 @@ nissl_status cli_print_plan(cli_app *app, const cli_subject *subject, int n_subj
         return status;
     if (app->set.json) {
         cli_print_json(json_pack(
-            "{s:s, s:s, s:I, s:I, s:i, s:i, s:I, s:I, s:o}", "model",
+            "{s:s, s:s, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:o}", "model",
             nissl_network_path(subject->network), "stimuli", nissl_stimuli_source(subject->stimuli),
             "n_stimuli", (json_int_t)n_stimuli, "batch", (json_int_t)batch, "networks", n_subjects,
             "threads", nissl_context_threads(app->ctx), "memory_bytes", (json_int_t)memory,
-            "disk_bytes", (json_int_t)disk, "plan", cli_table_json(&table)));
+            "resident_bytes", (json_int_t)resident, "disk_bytes", (json_int_t)disk, "plan",
+            cli_table_json(&table)));
     } else {
         cli_print_fact("model", "%s", nissl_network_path(subject->network));
         cli_print_fact("stimuli", "%s (%" PRId64 ")", nissl_stimuli_source(subject->stimuli),
@@ -244,6 +246,8 @@ nissl_status cli_print_plan(cli_app *app, const cli_subject *subject, int n_subj
         cli_print_fact("threads", "%d", nissl_context_threads(app->ctx));
         cli_print_fact("memory", "%s (%" PRIu64 " bytes)",
                        cli_text_bytes(memory, text, sizeof text), memory);
+        cli_print_fact("resident", "%s expected, with the program and its libraries",
+                       cli_text_bytes(resident, text, sizeof text));
         cli_print_fact("disk", "%s (%" PRIu64 " bytes)", cli_text_bytes(disk, text, sizeof text),
                        disk);
         cli_print_table(&table);

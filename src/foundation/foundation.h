@@ -110,6 +110,11 @@ void nissl__hash_begin(nissl__hash *hash);
 void nissl__hash_add(nissl__hash *hash, const void *bytes, size_t n);
 uint64_t nissl__hash_end(const nissl__hash *hash);
 
+/* ---- the process: resident bytes, 0 where the system does not tell ---- */
+
+uint64_t nissl__resident_now(void);
+uint64_t nissl__resident_peak(void);
+
 /* ---- numbers ---- */
 
 #define NISSL__NUMBER_SIZE 32

@@ -480,6 +480,12 @@ uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects)
     return (uint64_t)n_subjects * subject + workers * worker;
 }
 
+uint64_t nissl_plan_resident(const nissl_plan *plan, int n_subjects)
+{
+    uint64_t now = nissl__resident_now();
+    return now ? now + nissl_plan_memory(plan, n_subjects) - plan->weight_bytes : 0;
+}
+
 uint64_t nissl_plan_disk(const nissl_plan *plan)
 {
     uint64_t total = nissl__store_overhead(plan);

@@ -168,6 +168,7 @@ static json_t *describe_cost(const nissl__report *report, bool *failed)
                                            : NAN),
                     failed);
     nissl__json_put(out, "planned_bytes", json_integer((json_int_t)e->planned_bytes), failed);
+    nissl__json_put(out, "expected_bytes", json_integer((json_int_t)e->expected_bytes), failed);
     nissl__json_put(out, "resident_bytes", json_integer((json_int_t)e->resident_bytes), failed);
     if (one >= 0)
         nissl__json_put(out, "disk_bytes", json_integer(one + NISSL__MAX(two, 0)), failed);

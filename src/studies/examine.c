@@ -342,33 +342,19 @@ static nissl_status write_results(const nissl_examination *e, const char *direct
     return status;
 }
 
-/* A resident size of this process: "VmHWM" its peak, "VmRSS" now. 0 where the system does not tell.
- */
-static uint64_t resident(const char *key)
-{
-    char line[256];
-    unsigned long long kib = 0;
-    const size_t n = strlen(key);
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, n) == 0 && sscanf(line + n, ": %llu", &kib) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    return (uint64_t)kib * 1024;
-}
-
 nissl_status nissl_examine(nissl_context *ctx, const nissl_network *network,
                            const nissl_stimuli *stimuli, const nissl_examine_options *opt,
                            const char *directory, nissl_examination *out, nissl_error *err)
 {
     const nissl_examine_options options = opt == NULL ? nissl_examine_options_default() : *opt;
-    nissl_examination e = {.baseline_bytes = resident("VmRSS")};
+    nissl_examination e = {.baseline_bytes = nissl__resident_now()};
     nissl__summary summary = {0};
     nissl_plan *plan = NULL;
     nissl_status status = nissl_plan_new(ctx, network, stimuli, &options.plan, &plan, err);
     if (status == NISSL_OK)
         status = check_plan(ctx, plan, stimuli, &options, &e.planned_bytes, err);
+    if (status == NISSL_OK)
+        e.expected_bytes = nissl_plan_resident(plan, options.twin ? 2 : 1);
     if (status == NISSL_OK)
         status = record(ctx, network, plan, stimuli, &options, directory, &e, err);
     if (status == NISSL_OK)
@@ -390,7 +376,7 @@ nissl_status nissl_examine(nissl_context *ctx, const nissl_network *network,
     if (status == NISSL_OK)
         status = write_results(&e, directory, err);
     if (status == NISSL_OK) {
-        e.resident_bytes = resident("VmHWM");
+        e.resident_bytes = nissl__resident_peak();
         *out = e;
         e = (nissl_examination){0};
     }

@@ -28,6 +28,16 @@ holds title_is_used grep -rq 'A title' report
 run examine "$model" $stimuli -o again/ -t 1 --json
 holds trailing_slash test -s again/index.html
 holds json_names_the_report grep -q "\"report\": \"$work/again/index.html\"" "$work/out"
+# The peak resident size is what the plan expected, within 10 % or 32 MiB.
+as_expected() {
+    awk -F '[:,]' '/"resident_bytes"/ { r = $2 } /"expected_bytes"/ { e = $2 }
+        END { exit !(r > 0 && e > 0 && r - e < (e > 335544320 ? e / 10 : 33554432)) }' "$1"
+}
+if grep -aq __asan_init "$NISSL"; then
+    skip memory_is_as_expected_of_a_small_network
+else
+    holds memory_is_as_expected_of_a_small_network as_expected "$work/out"
+fi
 holds same_for_any_thread_count cmp -s again/units.csv units.csv
 
 mkdir mine && echo text >mine/thesis.txt
@@ -83,3 +93,18 @@ holds demo_keeps_its_model test -s demo/model/visual_cortex.onnx
 holds demo_model_is_named_by_a_path_that_moves grep -rq 'model/visual_cortex.onnx' demo/data demo/index.html
 expect demo_model_opens 0 inspect demo/model/visual_cortex.onnx
 finish
+
+# Real networks, where their data is.
+data=${NISSL_DATA:-$SOURCE/../shared/data}
+resnet=$data/models/resnet20_cifar10 squeezenet=$data/models/squeezenet1.1
+if [ -r "$squeezenet" ] && ! grep -aq __asan_init "$NISSL"; then
+    run examine "$resnet/resnet20_bn.onnx" "$data/cifar10/cifar10_test4000_from_jpeg.bin" --limit 1000 \
+        --preprocess "$resnet/reference/preprocess.json" -o resnet --json
+    holds memory_is_as_expected_of_resnet20 as_expected "$work/out"
+    run examine "$squeezenet/SqueezeNet1.1_fp32_derived.onnx" "$data/images/imagenet_500" --limit 60 \
+        --preprocess "$squeezenet/reference/preprocess.json" -o squeezenet --json
+    holds memory_is_as_expected_of_squeezenet as_expected "$work/out"
+else
+    skip memory_is_as_expected_of_resnet20
+    skip memory_is_as_expected_of_squeezenet
+fi
