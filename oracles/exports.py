@@ -2,8 +2,8 @@
 """Exports transformers and vision networks with random weights, and tabulates parity.
 
 For every family, exporter and opset: exports with torch.onnx, stores an input and torch's output,
-runs `nissl verify`, and writes the table of docs/parity.md. The differences are of the largest
-element, as a fraction of the range of the output.
+runs `nissl verify`, and writes the table of docs/parity.md: the largest difference as a fraction of
+the range of the output, and how many names of blocks were recognised.
 
     python3 oracles/exports.py --nissl build/nissl [--out build-exports] [--table docs/parity.md]
                                [FAMILY...]
@@ -169,14 +169,15 @@ def run(name, exporter, opset, out, nissl):
     ids = not name.startswith(("ViT", "ConvNeXt"))
     x = torch.randint(0, 101, (3, 11)) if ids else torch.randn(3, 3, 32, 32)
     path = os.path.join(folder, "model.onnx")
+    other = torch.randint(0, 101, (2, 7)) if ids else torch.randn(2, 3, 32, 32)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             export(model, x, path, exporter, opset)
     except Exception as problem:  # pylint: disable=broad-except
         return "no export: " + str(problem).strip().split("\n")[0][:90]
     with torch.no_grad():
-        y = model(x).numpy()
-    np.save(os.path.join(folder, "input.npy"), x.numpy())
+        y = model(other).numpy()  # of another batch and length than was exported with
+    np.save(os.path.join(folder, "input.npy"), other.numpy())
     np.save(os.path.join(folder, "output.npy"), y)
     done = subprocess.run([nissl, "verify", path, "--reference", folder, "--json"],
                           capture_output=True, text=True, check=False)
@@ -184,11 +185,22 @@ def run(name, exporter, opset, out, nissl):
         rows = json.loads(done.stdout)
     except json.JSONDecodeError:
         return done.stderr.strip().split("\n")[-1]
-    return rows["worst_ratio"]
+    return rows["worst_ratio"], count_names(nissl, path)
+
+
+def count_names(nissl, path):
+    """How many sites of blocks have a name that people use."""
+    sites = json.loads(subprocess.run([nissl, "inspect", path, "--json"], capture_output=True,
+                                      text=True, check=True).stdout)["table"]
+    names = [c["name"] for c in sites["columns"]]
+    if "aliases" not in names:
+        return 0
+    aliases = " ".join(row[names.index("aliases")] for row in sites["rows"]).split()
+    return sum(a.startswith("blocks.") for a in aliases)
 
 
 def cell(result):
-    return f"{result:.1e}" if isinstance(result, float) else result
+    return f"{result[0]:.1e}, {result[1]}" if isinstance(result, tuple) else result
 
 
 def main():

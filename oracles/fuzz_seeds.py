@@ -28,6 +28,10 @@ def floats(shape):
     return np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 16
 
 
+def noise(*shape):
+    return np.sin(np.arange(1, 1 + np.prod(shape), dtype=np.float32) ** 2).reshape(shape)
+
+
 def value(name, shape, kind=TensorProto.FLOAT):
     return helper.make_tensor_value_info(name, kind, shape)
 
@@ -145,6 +149,28 @@ def networks():
         ("Einsum", "c a", "f", {"equation": "bij,bik->bjk"}),
         ("Where", "truth e e", "g", {}),
     ], x, ["f", "g"], scale=floats((6,)), w=floats((6, 4)), axes=i64([1]), truth=np.array(True))
+    heads = {"perm": [0, 2, 1, 3]}
+    network("transformer", [  # one block, its second norm written out
+        ("Gather", "table ids", "x0", {}),
+        ("LayerNormalization", "x0 scale shift", "n1", {"axis": -1}),
+        ("MatMul", "n1 wq", "q0", {}), ("Reshape", "q0 split", "q1", {}),
+        ("MatMul", "n1 wk", "k0", {}), ("Reshape", "k0 split", "k1", {}),
+        ("MatMul", "n1 wv", "v0", {}), ("Reshape", "v0 split", "v1", {}),
+        ("Transpose", "q1", "q", heads), ("Transpose", "k1", "k", {"perm": [0, 2, 3, 1]}),
+        ("Transpose", "v1", "v", heads), ("MatMul", "q k", "s", {}),
+        ("Softmax", "s", "p", {"axis": -1}), ("MatMul", "p v", "z0", {}),
+        ("Transpose", "z0", "z", heads), ("Reshape", "z joined", "z1", {}),
+        ("MatMul", "z1 wo", "a", {}), ("Add", "x0 a", "x1", {}),
+        ("ReduceMean", "x1 last", "m", {}), ("Sub", "x1 m", "d", {}), ("Mul", "d d", "dd", {}),
+        ("ReduceMean", "dd last", "var", {}), ("Sqrt", "var", "std", {}),
+        ("Div", "d std", "n2", {}), ("MatMul", "n2 wu", "u", {}), ("Relu", "u", "post", {}),
+        ("MatMul", "post wd", "mlp", {}), ("Add", "x1 mlp", "x2", {}),
+        ("MatMul", "x2 wl", "logits", {}),
+    ], [value("ids", ["batch", "tokens"], TensorProto.INT64)], ["logits"],
+        table=noise(11, 4), scale=np.ones(4, np.float32), shift=np.zeros(4, np.float32),
+        wq=noise(4, 4), wk=noise(4, 4), wv=noise(4, 4), wo=noise(4, 4), wu=noise(4, 6),
+        wd=noise(6, 4), wl=noise(4, 11), split=i64([0, 0, 2, 2]), joined=i64([0, 0, 4]),
+        last=i64([-1]))
     network("image", [
         ("ConvTranspose", "x w", "a", {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
         ("InstanceNormalization", "a scale shift", "b", {}),

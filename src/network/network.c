@@ -211,7 +211,7 @@ nissl_status nissl_network_open(nissl_context *ctx, const char *path, nissl_netw
     status = nissl__network_of_model(ctx, model, path, format, hash, &network, err);
     nissl__free(format);
     if (status == NISSL_OK)
-        status = nissl__recognise(ctx, network, err);
+        status = nissl__recognise(ctx, network, NISSL__RECOGNISE_OPERATIONS, err);
     if (status == NISSL_OK)
         *out = network;
     else

@@ -193,6 +193,8 @@ static nissl_status open_part(nissl_context *ctx, const char *path,
     /* Steps in prose that lie beside an array tell how it was made, not what is left to do. */
     if (!opt->preprocess && preprocess.prose && !out->source.form.image)
         found = false;
+    if (!opt->preprocess && out->source.form.tokens) /* of other files in that folder */
+        found = false;
     status = nissl__pipeline_new(path, &out->source.form, out->source.sizes, out->source.n,
                                  found ? &preprocess : NULL, opt->input_shape, request.budget,
                                  &out->pipeline, &bad_item, err);

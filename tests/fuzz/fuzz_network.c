@@ -1,11 +1,12 @@
-/* Hostile graphs: whatever the reader accepts is made a network, compiled under a small memory
- * limit and, where that is little work, run once; its outputs are read to the last element. */
+/* Hostile graphs: whatever the reader accepts is made a network, looked at for transformers,
+ * compiled under a small memory limit and, where that is little work, run once; its outputs are
+ * read to the last element. */
 #include <string.h>
 
 #include "foundation/foundation.h"
 #include "formats/onnx.h"
 #include "fuzz.h"
-#include "network/graph.h"
+#include "network/families/recognise.h"
 #include "nissl/network.h"
 
 #define MOST_BYTES      ((uint64_t)16 << 20)
@@ -100,7 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (nissl_context_new(&options, &ctx, &error) != NISSL_OK ||
         nissl__onnx_parse("fuzz", data, size, MOST_BYTES, &model, &error) != NISSL_OK ||
         nissl__network_of_model(ctx, model, "fuzz", "ONNX", 0, &network, &error) != NISSL_OK ||
-        nissl_network_n_inputs(network) > MOST_INPUTS)
+        nissl_network_n_inputs(network) > MOST_INPUTS ||
+        nissl__recognise(ctx, network, MOST_OPERATIONS, &error) != NISSL_OK)
         goto done;
     for (size_t i = 0; i < nissl_network_n_inputs(network); i++) {
         const nissl_port *port = nissl_network_input(network, i);

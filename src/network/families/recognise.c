@@ -17,6 +17,7 @@ typedef struct recognition {
     nissl_network *network;
     nissl_error *err;
     int64_t tokens, batch;
+    double most_operations;
     size_t n_blocks;
     nissl__found_block *blocks;
     int *numbers; /* [n_blocks] which attention of the network each is, then which layer */
@@ -592,13 +593,15 @@ static nissl_status find(recognition *r, nissl_view *shape, nissl_program **shap
         if (!guess_shape(port, lengths[i], shape))
             return NISSL_OK;
         opt.shapes_only = true;
-        opt.batch = 2;
+        opt.batch = takes_ids(port) ? 2 : 1;
         opt.input_shapes = shape;
         opt.n_input_shapes = 1;
         status = nissl_program_compile(r->ctx, r->network, &opt, shapes, r->err);
         if (status != NISSL_OK)
             return status;
         r->batch = nissl_program_batch(*shapes);
+        if (nissl_program_operations(*shapes) * (double)r->batch > r->most_operations)
+            return NISSL_OK;
         if ((status = find_blocks(r, *shapes, &clear)) != NISSL_OK)
             return status;
     }
@@ -608,10 +611,12 @@ static nissl_status find(recognition *r, nissl_view *shape, nissl_program **shap
     return status;
 }
 
-nissl_status nissl__recognise(nissl_context *ctx, nissl_network *network, nissl_error *err)
+nissl_status nissl__recognise(nissl_context *ctx, nissl_network *network, double most_operations,
+                              nissl_error *err)
 {
     nissl_error own = {0};
-    recognition r = {.ctx = ctx, .network = network, .err = &own};
+    recognition r = {
+        .ctx = ctx, .network = network, .err = &own, .most_operations = most_operations};
     nissl_program *shapes = NULL;
     nissl_view shape;
     nissl_status status = NISSL_OK;

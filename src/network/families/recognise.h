@@ -10,8 +10,11 @@
 
 /* Adds aliases and axis roles to a network from a file. A network that is no transformer, or that
  * cannot be run on a guess of its input, is left as it is: only running out of memory is an error.
- * Cost: for networks with attention, compiling and running once. */
-nissl_status nissl__recognise(nissl_context *ctx, nissl_network *network, nissl_error *err);
+ * Cost: for networks with attention, compiling and running once, of at most most_operations; larger
+ * ones are not named. */
+#define NISSL__RECOGNISE_OPERATIONS 2e11
+nissl_status nissl__recognise(nissl_context *ctx, nissl_network *network, double most_operations,
+                              nissl_error *err);
 
 /* ---- shared by the files that do it ---- */
 
