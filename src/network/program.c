@@ -56,6 +56,18 @@ static uint64_t drop_packed_constants(nissl__compiler *c)
     return kept;
 }
 
+/* What absorbed nodes add is not counted. */
+static void count_operations(nissl__compiler *c)
+{
+    for (int i = 0; i < c->n_steps; i++) {
+        nissl__step *step = &c->steps[i];
+        const nissl__node *node = &c->network->nodes[step->node];
+        c->node = step->node;
+        if (strcmp(step->kind, "conv") == 0 || strcmp(step->kind, "matmul") == 0)
+            step->operations = nissl__node_operations(c, node, NULL);
+    }
+}
+
 static void compiler_free(nissl__compiler *c)
 {
     free_steps(c->steps, c->n_steps);
@@ -238,6 +250,7 @@ static nissl_status compile_for_batch(nissl__compiler *c, nissl_program **out, n
             (status = nissl__plan_memory(c, &program->arena_bytes, &program->scratch_bytes, err)) !=
                 NISSL_OK)
             goto done;
+        count_operations(c);
         program->weight_bytes = drop_packed_constants(c);
         uint64_t bytes = program->arena_bytes + program->scratch_bytes,
                  limit = nissl__memory_limit(c->ctx);

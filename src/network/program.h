@@ -88,6 +88,7 @@ struct nissl__step {
     void (*unbind)(void *bound);
     void *state;
     size_t weight_bytes; /* packed weights in state */
+    double operations;   /* of convolutions and products, per run */
 };
 
 typedef struct nissl__compiler {
@@ -202,6 +203,12 @@ nissl__step *nissl__add_step(nissl__compiler *c, const char *kind, int n_inputs,
 int nissl__sole_consumer(const nissl__compiler *c, int value);
 
 nissl_view nissl__value_view(const nissl__value *value, void *data);
+
+/* ---- for measuring ---- */
+
+/* nissl_run_forward without observers that adds each step's seconds to seconds [n_steps]. */
+nissl_status nissl__run_timed(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                              double *seconds, nissl_error *err);
 
 /* ---- passes ---- */
 

@@ -140,6 +140,21 @@ nissl_status nissl_run_forward(nissl_run *run, const nissl_view *inputs, size_t 
     return status;
 }
 
+nissl_status nissl__run_timed(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                              double *seconds, nissl_error *err)
+{
+    int saved_threads = omp_get_max_threads();
+    nissl_status status = take_inputs(run, inputs, n_inputs, err);
+    omp_set_num_threads(run->program->threads);
+    for (int i = 0; i < run->program->n_steps && status == NISSL_OK; i++) {
+        double begin = nissl__now();
+        status = execute_step(run, i, err);
+        seconds[i] += nissl__now() - begin;
+    }
+    omp_set_num_threads(saved_threads);
+    return status;
+}
+
 nissl_status nissl_run_output(const nissl_run *run, size_t index, nissl_view *out, nissl_error *err)
 {
     const nissl_network *network = run->program->network;

@@ -162,21 +162,39 @@ static void scale_shift(int64_t n, const float *x, const float *scale, const flo
     }
 }
 
+#define BLOCK 64 /* channels whose result stays in registers over all taps */
+
+static inline void pool_max_block(int64_t n, int64_t at, const nissl__window *window,
+                                  float *restrict y)
+{
+    float best[BLOCK];
+    for (int64_t i = 0; i < n; i++)
+        best[i] = window->first[at + i];
+    for (int64_t ty = 0; ty < window->taps_y; ty++) {
+        for (int64_t tx = 0; tx < window->taps_x; tx++) {
+            const float *x = window->first + ty * window->step_y + tx * window->step_x + at;
+            for (int64_t i = 0; i < n; i++)
+                best[i] = x[i] > best[i] || x[i] != x[i] ? x[i] : best[i];
+        }
+    }
+    for (int64_t i = 0; i < n; i++)
+        y[at + i] = best[i];
+}
+
 static void pool_max(int64_t channels, const nissl__window *window, float *restrict y)
 {
+    int64_t at = 0;
     if (window->taps_y <= 0 || window->taps_x <= 0) {
         for (int64_t i = 0; i < channels; i++)
             y[i] = -INFINITY;
         return;
     }
-    memcpy(y, window->first, (size_t)channels * sizeof *y);
-    for (int64_t ty = 0; ty < window->taps_y; ty++) {
-        for (int64_t tx = ty == 0; tx < window->taps_x; tx++) {
-            const float *x = window->first + ty * window->step_y + tx * window->step_x;
-            for (int64_t i = 0; i < channels; i++)
-                y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
-        }
-    }
+    for (; at + BLOCK <= channels; at += BLOCK)
+        pool_max_block(BLOCK, at, window, y);
+    for (; at + 16 <= channels; at += 16)
+        pool_max_block(16, at, window, y);
+    if (at < channels)
+        pool_max_block(channels - at, at, window, y);
 }
 
 static void pool_sum(int64_t channels, const nissl__window *window, float factor, float *restrict y)

@@ -223,6 +223,37 @@ nissl_status nissl__constant_floats(nissl__compiler *c, const nissl__value *valu
     return NISSL_OK;
 }
 
+static bool is_pointwise(const nissl__conv_spec *spec)
+{
+    bool pointwise = spec->groups == 1 && !spec->transposed;
+    for (int i = 0; i < spec->n_spatial; i++)
+        pointwise &= spec->kernel[i] == 1 && spec->stride[i] == 1 && spec->pad_begin[i] == 0 &&
+                     spec->in[i] == spec->out[i];
+    return pointwise;
+}
+
+/* A 1x1 convolution is a product of pixels and weights, which oneDNN writes with any distance
+ * between rows: into its place in a concatenation. */
+static nissl_status add_pointwise(nissl__compiler *c, const nissl__conv_spec *spec, int in, int out,
+                                  nissl_error *err)
+{
+    nissl__matmul_spec product = {
+        .rank = 2, .b = spec->weight, .bias = spec->bias, .epilogue = spec->epilogue};
+    int64_t pixels = spec->batch;
+    for (int i = 0; i < spec->n_spatial; i++)
+        pixels *= spec->out[i];
+    memcpy(product.a_shape, (int64_t[]){pixels, spec->in_channels}, sizeof(int64_t[2]));
+    memcpy(product.a_stride, (int64_t[]){spec->in_pixel, 1}, sizeof(int64_t[2]));
+    memcpy(product.b_shape, (int64_t[]){spec->in_channels, spec->out_channels}, sizeof(int64_t[2]));
+    memcpy(product.b_stride, (int64_t[]){1, spec->in_channels}, sizeof(int64_t[2]));
+    memcpy(product.out_shape, (int64_t[]){pixels, spec->out_channels}, sizeof(int64_t[2]));
+    memcpy(product.out_stride, (int64_t[]){spec->out_pixel, 1}, sizeof(int64_t[2]));
+    nissl__step *step = nissl__add_step(c, "conv", 1, &in, 1, &out, 0);
+    if (!step)
+        return NISSL__NO_MEMORY(err, sizeof *step);
+    return nissl__dnnl_matmul(c, step, &product, err);
+}
+
 nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, int in, int out,
                                     int summand, nissl_error *err)
 {
@@ -230,6 +261,10 @@ nissl_status nissl__add_convolution(nissl__compiler *c, nissl__conv_spec *spec, 
     int target = out;
     bool good = false;
     nissl_status status;
+    if (summand < 0 && is_pointwise(spec) &&
+        !nissl__is_dense(&c->values[out], NISSL__CHANNELS_LAST) &&
+        nissl__is_channels_last(&c->values[out], &spec->out_pixel))
+        return add_pointwise(c, spec, in, out, err);
     for (int attempt = 0; attempt < 3 && !good; attempt++) {
         if (attempt >= 1 && target == out &&
             !nissl__is_dense(&c->values[out], NISSL__CHANNELS_LAST)) {
