@@ -213,11 +213,14 @@ class Statistics:
         return result
 
 
-def alternate(runners, repetitions, warm=2):
-    """Milliseconds per runner: median, minimum, maximum."""
+def alternate(runners, repetitions, warm=2, settle=0.05):
+    """Milliseconds per runner: median, minimum, maximum. Before each timed run the others' worker threads get time to stop
+    spinning (settle seconds), and one run is thrown away."""
     times = {name: [] for name in runners}
     for i in range(repetitions + warm):
         for name, run in runners.items():
+            time.sleep(settle)
+            run()
             ms = run()
             if i >= warm:
                 times[name].append(ms)

@@ -6,9 +6,11 @@
  *
  * plain   forward passes alone: fused as the compiler likes, inputs in memory, nothing looked at
  * exact   forward passes that compute every site as the file writes it, nothing looked at
- * summary the same, and every site summarised to one value per stimulus and unit
- * record  nissl_record of every site to RECORDING: loading and hashing the stimuli, forward passes,
- *         summaries, reducers, the file; all but making the plan, which packs the weights
+ * files   loading every stimulus from STIMULI.npy and hashing the file, as a recording does before
+ * and between its passes summary the same as exact, and every site summarised to one value per
+ * stimulus and unit record  nissl_record of every site to RECORDING: loading and hashing the
+ * stimuli, forward passes, summaries, reducers, the file; all but making the plan, which packs the
+ * weights
  *
  * All use the micro-batch that the plan of the recording has, and THREADS workers.
  * First line out: micro-batch, stimuli, sites, units.
@@ -25,8 +27,10 @@ typedef struct work {
     nissl_program *plain, *exact, *program;
     nissl_run **plain_runs, **exact_runs;
     nissl_run **runs;
-    float *input;  /* [n_stimuli, size] */
-    float **value; /* [workers] one site of one micro-batch */
+    const nissl_stimuli *stimuli;
+    float **loaded; /* [workers] one micro-batch */
+    float *input;   /* [n_stimuli, size] */
+    float **value;  /* [workers] one site of one micro-batch */
     uint32_t **active;
     double **scratch; /* [workers] */
     int64_t micro, n, size;
@@ -76,6 +80,13 @@ static nissl_status run_one(void *user, int64_t task, int worker, nissl_error *e
     return nissl_run_forward(w->runs[worker], &view, 1, observe, &o, err);
 }
 
+static nissl_status load_one(void *user, int64_t task, int worker, nissl_error *err)
+{
+    work *w = user;
+    int64_t first = NISSL__MIN(task * w->micro, w->n - w->micro);
+    return nissl_stimuli_load(w->stimuli, first, w->micro, w->loaded[worker], err);
+}
+
 int main(int argc, char **argv)
 {
     nissl_error err = {0};
@@ -121,11 +132,14 @@ int main(int argc, char **argv)
     w.value = memory((size_t)threads, sizeof *w.value);
     w.active = memory((size_t)threads, sizeof *w.active);
     w.scratch = memory((size_t)threads, sizeof *w.scratch);
+    w.loaded = memory((size_t)threads, sizeof *w.loaded);
+    w.stimuli = stimuli;
     for (int i = 0; i < threads; i++) {
         check(nissl_run_new(w.plain, &w.plain_runs[i], &err), &err);
         check(nissl_run_new(w.exact, &w.exact_runs[i], &err), &err);
         w.value[i] = memory((size_t)(w.micro * largest), sizeof **w.value);
         w.active[i] = memory((size_t)(w.micro * largest), sizeof **w.active);
+        w.loaded[i] = memory((size_t)(w.micro * w.size), sizeof **w.loaded);
         w.scratch[i] = memory((size_t)largest, sizeof **w.scratch);
     }
     printf("%lld %lld %zu %lld\n", (long long)w.micro, (long long)w.n,
@@ -137,6 +151,10 @@ int main(int argc, char **argv)
         if (strcmp(line, "record") == 0) {
             nissl_subject subject = {network, argv[4], "network"};
             check(nissl_record(ctx, plan, stimuli, &subject, 1, &record_options, &err), &err);
+        } else if (strcmp(line, "files") == 0) {
+            uint64_t hash;
+            check(nissl_stimuli_hash(ctx, stimuli, &hash, &err), &err);
+            check(nissl__parallel(ctx, (w.n + w.micro - 1) / w.micro, load_one, &w, &err), &err);
         } else {
             bool plain = strcmp(line, "plain") == 0;
             w.summarise = strcmp(line, "summary") == 0;
@@ -153,12 +171,14 @@ int main(int argc, char **argv)
         nissl__free(w.value[i]);
         nissl__free(w.active[i]);
         nissl__free(w.scratch[i]);
+        nissl__free(w.loaded[i]);
     }
     nissl__free(w.plain_runs);
     nissl__free(w.exact_runs);
     nissl__free(w.value);
     nissl__free(w.active);
     nissl__free(w.scratch);
+    nissl__free(w.loaded);
     nissl__free(w.input);
     nissl_program_free(w.plain);
     nissl_program_free(w.exact);

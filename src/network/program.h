@@ -89,6 +89,8 @@ struct nissl__step {
     void *state;
     size_t weight_bytes; /* packed weights in state */
     double operations;   /* of convolutions and products, per run */
+    bool clips;          /* output 0 = min(max(input 0, low), high), NaN kept */
+    float low, high;
 };
 
 typedef struct nissl__compiler {
@@ -122,6 +124,10 @@ struct nissl_program {
     nissl_site *sites; /* observed, in execution order */
     int *site_values;  /* [n_sites] */
     int *site_step;    /* [n_sites] step after which it is reported, -1 = before the first */
+    int *clip_in;      /* [n_steps] of a step that clips one site into another, both channels-last:
+                          the site it reads, else -1 */
+    int *clip_out;     /* [n_steps] and the site it makes */
+    int *clip_step;    /* [n_sites] the step that a site is clipped in or by, else -1 */
     int n_inputs;
     nissl_site *inputs;
     uint64_t arena_bytes, scratch_bytes, weight_bytes;

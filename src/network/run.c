@@ -1,6 +1,7 @@
 /* Running a program: one arena, the steps in order, each observed site reported while it is hot. */
 #include <omp.h>
 
+#include "network/run.h"
 #include "network/program.h"
 
 struct nissl_run {
@@ -120,24 +121,43 @@ static nissl_status execute_step(nissl_run *run, int index, nissl_error *err)
     return step->execute(step, &call, err);
 }
 
-nissl_status nissl_run_forward(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
-                               nissl_observe_fn observe, void *user, nissl_error *err)
+static nissl_status clip_sites(nissl_run *run, int step, nissl__clip_fn clip, void *user,
+                               nissl_error *err)
+{
+    const nissl_program *program = run->program;
+    int in = program->clip_in[step], out = program->clip_out[step];
+    return clip(user, (size_t)in, (size_t)out, &run->views[program->site_values[in]],
+                &run->views[program->site_values[out]], program->steps[step].low,
+                program->steps[step].high, err);
+}
+
+nissl_status nissl__run_forward_clipping(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                                         nissl_observe_fn observe, nissl__clip_fn clip, void *user,
+                                         nissl_error *err)
 {
     const nissl_program *program = run->program;
     int site = 0, saved_threads = omp_get_max_threads();
     nissl_status status = take_inputs(run, inputs, n_inputs, err);
     omp_set_num_threads(program->threads);
     for (int i = -1; i < program->n_steps && status == NISSL_OK; i++) {
-        if (i >= 0)
+        if (i >= 0 && clip && program->clip_in[i] >= 0)
+            status = clip_sites(run, i, clip, user, err);
+        else if (i >= 0)
             status = execute_step(run, i, err);
         for (; site < program->n_sites && program->site_step[site] <= i && status == NISSL_OK;
              site++)
-            if (observe)
+            if (observe && !(clip && program->clip_step[site] >= 0))
                 status = observe(user, (size_t)site, &run->views[program->site_values[site]], err);
     }
     omp_set_num_threads(saved_threads);
     run->ran = status == NISSL_OK;
     return status;
+}
+
+nissl_status nissl_run_forward(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                               nissl_observe_fn observe, void *user, nissl_error *err)
+{
+    return nissl__run_forward_clipping(run, inputs, n_inputs, observe, NULL, user, err);
 }
 
 nissl_status nissl__run_timed(nissl_run *run, const nissl_view *inputs, size_t n_inputs,

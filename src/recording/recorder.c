@@ -14,6 +14,7 @@
 
 #include "recording/recorder.h"
 #include "foundation/foundation.h"
+#include "network/run.h"
 #include "recording/plan.h"
 #include "recording/provenance.h"
 #include "recording/states.h"
@@ -30,6 +31,7 @@ typedef struct subject {
     nissl_program *compiled; /* its own program; NULL where it is the plan's */
     const nissl_program *program;
     int64_t *site_of;      /* [sites of the program] index in the plan, -1 = not recorded */
+    bool clips;            /* pairs of sites that a step clips are summarised at once */
     nissl_run **runs;      /* [workers] */
     slot *slots;           /* [n_slots] */
     nissl__states *states; /* [n_sites, n_reducers] */
@@ -140,6 +142,25 @@ static nissl_status observe(void *user, size_t site, const nissl_view *view, nis
     return status;
 }
 
+/* Only where every site is recorded by its mean and none is padded. */
+static nissl_status clip(void *user, size_t in_site, size_t out_site, const nissl_view *in,
+                         const nissl_view *out, float low, float high, nissl_error *err)
+{
+    const watch *w = user;
+    const nissl_plan *plan = w->rec->plan;
+    const size_t sites[2] = {in_site, out_site};
+    nissl__summary_of of[2];
+    for (int i = 0; i < 2; i++) {
+        const nissl__planned_site *planned = &plan->sites[w->subject->site_of[sites[i]]];
+        int64_t at = planned->first_unit * w->n_task + w->first * planned->site.n_units;
+        of[i].value = w->slot->value + at;
+        of[i].active = w->slot->active ? w->slot->active + at : NULL;
+    }
+    nissl__summarise_clip(w->rec->kernels, in, out, low, high, w->n_stimuli, w->scratch, of[0],
+                          of[1]);
+    return NISSL_OK;
+}
+
 /* The micro-batch that begins with stimulus first of the task. */
 static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int worker,
                               nissl_error *err)
@@ -165,7 +186,8 @@ static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int wo
                    n,
                    first_in_set,
                    rec->scratch[worker]};
-        status = nissl_run_forward(of->runs[worker], &view, 1, observe, &w, err);
+        status = nissl__run_forward_clipping(of->runs[worker], &view, 1, observe,
+                                             of->clips ? clip : NULL, &w, err);
     }
     return status;
 }
@@ -376,6 +398,7 @@ static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *
             "another graph",
             nissl_network_path(network), n_found, plan->n_sites,
             (long long)nissl_program_batch(of->program), (long long)plan->batch);
+    of->clips = n_found == n && plan->summary == NISSL_SUMMARY_MEAN && plan->padded_to == 0;
     rec->allocated += nissl_program_weight_bytes(of->program);
     return NISSL_OK;
 }
@@ -429,7 +452,7 @@ static nissl_status new_shared(recorder *rec, nissl_error *err)
         rec->ready[i] = -1;
     for (size_t w = 0; w < workers; w++) {
         rec->inputs[w] = take(rec, input, nissl_type_size(plan->input.type));
-        rec->scratch[w] = take(rec, (size_t)plan->max_units, sizeof(double));
+        rec->scratch[w] = take(rec, 2 * (size_t)plan->max_units, sizeof(double));
         if (!rec->inputs[w] || !rec->scratch[w])
             return NISSL__NO_MEMORY(err, input * nissl_type_size(plan->input.type));
     }

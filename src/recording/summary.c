@@ -2,6 +2,10 @@
 #include "foundation/foundation.h"
 #include "recording/summary.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 typedef float float_4 __attribute__((vector_size(16)));
 typedef int32_t int_4 __attribute__((vector_size(16)));
 typedef double double_4 __attribute__((vector_size(32)));
@@ -17,6 +21,23 @@ static inline float plain(float value)
 {
     return value != value ? NAN : value + 0.0f;
 }
+
+/* v = min(max(v, low_), high_) with NaN kept. */
+#if defined(__x86_64__)
+#define CLIP_4(v) ((v) = (float_4)_mm_min_ps((__m128)high_, _mm_max_ps((__m128)low_, (__m128)(v))))
+#define CLIP_8(v)                                                                                  \
+    ((v) = (float_8)_mm256_min_ps((__m256)high_, _mm256_max_ps((__m256)low_, (__m256)(v))))
+#define CLIP_16(v)                                                                                 \
+    ((v) = (float_16)_mm512_min_ps((__m512)high_, _mm512_max_ps((__m512)low_, (__m512)(v))))
+#else
+#define CLIP_4(v)                                                                                  \
+    do {                                                                                           \
+        int_4 m_ = (v) < low_;                                                                     \
+        (v) = (float_4)((m_ & (int_4)low_) | (~m_ & (int_4)(v)));                                  \
+        m_ = (v) > high_;                                                                          \
+        (v) = (float_4)((m_ & (int_4)high_) | (~m_ & (int_4)(v)));                                 \
+    } while (0)
+#endif
 
 #define TARGET
 #define NAME(x) x##_base
@@ -208,8 +229,43 @@ static void summarise_blocks(const nissl__summary_kernels *kernels, const nissl_
     } else {
         summarise_packed(kernels, view, origin, max, units, positions, sum, value, active);
     }
-    for (int64_t u = 0; u < n_units; u++)
-        value[u] = plain(max ? value[u] : (float)(sum[u] / (double)n_positions));
+    if (max)
+        for (int64_t u = 0; u < n_units; u++)
+            value[u] = plain(value[u]);
+    else
+        kernels->mean_of_sum(n_units, sum, n_positions, value);
+}
+
+void nissl__summarise_clip(const nissl__summary_kernels *kernels, const nissl_view *in,
+                           const nissl_view *out, float low, float high, int64_t n_stimuli,
+                           double *scratch, nissl__summary_of of_in, nissl__summary_of of_out)
+{
+    axes stimuli = axes_of(in, NISSL_AXIS_STIMULUS), positions = axes_of(in, NISSL_AXIS_POSITION);
+    axes out_stimuli = axes_of(out, NISSL_AXIS_STIMULUS);
+    axes out_positions = axes_of(out, NISSL_AXIS_POSITION);
+    int64_t n_units = axes_of(in, NISSL_AXIS_UNIT).count, n_positions = positions.count;
+    int64_t stride = positions.n ? positions.stride[0] : 0;
+    int64_t out_stride = out_positions.n ? out_positions.stride[0] : 0;
+    for (int64_t s = 0; s < stimuli.count; s++) {
+        const float *x = (const float *)in->data + offset_of(&stimuli, s);
+        float *y = (float *)out->data + offset_of(&out_stimuli, s);
+        uint32_t *active = NULL, *out_active = NULL;
+        memset(scratch, 0, 2 * (size_t)n_units * sizeof *scratch);
+        if (s < n_stimuli && of_in.active) {
+            active = of_in.active + s * n_units;
+            out_active = of_out.active + s * n_units;
+            memset(active, 0, (size_t)n_units * sizeof *active);
+            memset(out_active, 0, (size_t)n_units * sizeof *out_active);
+        }
+        for (int64_t first = 0; first < n_positions; first += 64)
+            kernels->clip_block(x + first * stride, n_units, NISSL__MIN(64, n_positions - first),
+                                stride, low, high, y + first * out_stride, out_stride, scratch,
+                                scratch + n_units, active, out_active);
+        if (s >= n_stimuli)
+            continue;
+        kernels->mean_of_sum(n_units, scratch, n_positions, of_in.value + s * n_units);
+        kernels->mean_of_sum(n_units, scratch + n_units, n_positions, of_out.value + s * n_units);
+    }
 }
 
 static void copy_units(const float *x, int64_t n_units, float *value, uint32_t *active)

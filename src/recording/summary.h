@@ -31,6 +31,13 @@ typedef struct nissl__summary_kernels {
                            float *value, uint32_t *active);
     void (*max_positions)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,
                           float *value, uint32_t *active);
+    /* mean_block that clips on the way, out = min(max(block, low), high) with NaN kept, low <=
+     * high, and adds the sums and counts of both; out may be block. active and out_active may be
+     * NULL together. */
+    void (*clip_block)(const float *block, int64_t n_units, int64_t n, int64_t stride, float low,
+                       float high, float *out, int64_t out_stride, double *sum, double *out_sum,
+                       uint32_t *active, uint32_t *out_active);
+    void (*mean_of_sum)(int64_t n_units, const double *sum, int64_t n_positions, float *value);
 } nissl__summary_kernels;
 
 const nissl__summary_kernels *nissl__summary_kernels_of(nissl__isa isa);
@@ -43,5 +50,21 @@ const nissl__summary_kernels *nissl__summary_kernels_of(nissl__isa isa);
 nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summary summary,
                               const nissl_view *view, int64_t n_stimuli, double *scratch,
                               float *value, uint32_t *active, nissl_error *err);
+
+/* Where one site's summaries go: as value and active of nissl__summarise. */
+typedef struct nissl__summary_of {
+    float *value;
+    uint32_t *active;
+} nissl__summary_of;
+
+/*
+ * Clips all stimuli of a channels-last view into another and takes the means of the first n_stimuli
+ * of both: one read and one write of each element; see nissl__clip_fn. The bits are those of
+ * nissl__summarise.
+ * scratch: [2, n_units] float64.
+ */
+void nissl__summarise_clip(const nissl__summary_kernels *kernels, const nissl_view *in,
+                           const nissl_view *out, float low, float high, int64_t n_stimuli,
+                           double *scratch, nissl__summary_of of_in, nissl__summary_of of_out);
 
 #endif

@@ -337,6 +337,14 @@ static nissl_status add_function(nissl__compiler *c, const unary_state *state, i
     *(unary_state *)step->state = *state;
     step->execute = execute_unary;
     step->in_place = c->values[in].type == c->values[out].type;
+    if (functions[state->function].kernel == NISSL__UNARY_RELU) {
+        step->clips = c->values[in].type == NISSL_FLOAT32;
+        step->high = INFINITY;
+    } else if (functions[state->function].kernel == NISSL__UNARY_CLIP) {
+        step->clips = c->values[in].type == NISSL_FLOAT32;
+        step->low = state->alpha;
+        step->high = state->beta;
+    }
     return NISSL_OK;
 }
 
