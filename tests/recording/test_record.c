@@ -243,6 +243,44 @@ static void test_any_batch(void **state)
     bench_model_close(&b);
 }
 
+/* What a site's units say does not depend on which other sites are recorded, though what is fused
+ * and what is summarised together does. */
+static void test_any_sites(void **state)
+{
+    bench_model b;
+    nissl_recording *all, *one;
+    nissl_error err = {0};
+    char path[600];
+    bench_model_open(&b, 2, STIMULI);
+    nissl_plan *plan = plan_of(&b, NULL);
+    check_ok(record_both(&b, plan, "a", NULL, &err), err);
+    nissl_plan_free(plan);
+    all = open_recording(&b, "a.nwb");
+    for (size_t s = 0; s < nissl_recording_n_sites(all); s++) {
+        const nissl_recorded_site *site = nissl_recording_site(all, s);
+        nissl_plan_options opt = {.sites = site->name};
+        nissl_record_options overwrite = {.overwrite = true};
+        nissl_subject subject = {b.network, in_folder(&b, "one.nwb", path, sizeof path), NULL};
+        plan = plan_of(&b, &opt);
+        check_ok(nissl_record(b.ctx, plan, b.stimuli, &subject, 1, &overwrite, &err), err);
+        one = open_recording(&b, "one.nwb");
+        float *x = responses_of(all, s), *y = responses_of(one, 0);
+        nissl_array often_x = array_of(all, s, "frequency/active");
+        nissl_array often_y = array_of(one, 0, "frequency/active");
+        assert_memory_equal(x, y,
+                            (size_t)(nissl_recording_n_stimuli(all) * site->n_units) * sizeof *x);
+        assert_memory_equal(often_x.data, often_y.data, (size_t)site->n_units * sizeof(int64_t));
+        nissl_array_free(&often_x);
+        nissl_array_free(&often_y);
+        nissl__free(x);
+        nissl__free(y);
+        nissl_recording_free(one);
+        nissl_plan_free(plan);
+    }
+    nissl_recording_free(all);
+    bench_model_close(&b);
+}
+
 static void test_plan_names(void **state)
 {
     bench_model b;
@@ -472,11 +510,17 @@ static void test_cancelled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contents),        cmocka_unit_test(test_threads_do_not_matter),
-        cmocka_unit_test(test_any_batch),       cmocka_unit_test(test_plan_names),
-        cmocka_unit_test(test_chosen_reducers), cmocka_unit_test(test_existing_file_stays),
-        cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_full_disk),       cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_contents),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_any_batch),
+        cmocka_unit_test(test_any_sites),
+        cmocka_unit_test(test_plan_names),
+        cmocka_unit_test(test_chosen_reducers),
+        cmocka_unit_test(test_existing_file_stays),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,6 +169,56 @@ static void test_same_bits(void **state)
     }
 }
 
+/* Clipping on the way gives the clipped tensor and the bits of both summaries, in place or not. */
+static void test_clip(void **state)
+{
+    static const float bounds[][2] = {{0, INFINITY}, {0, 6}, {-0.5f, 0.25f}, {0.1f, 1}};
+    for (size_t k = 0; k < 4 * (sizeof shapes / sizeof *shapes); k++) {
+        const int64_t *shape = shapes[k / 4];
+        float low = bounds[k % 4][0], high = bounds[k % 4][1];
+        site s = new_site(3, shape[0], shape[1], shape[2], 200 + k), after = s;
+        size_t n = (size_t)(s.n * s.c), all = n * (size_t)(s.h * s.w);
+        float *value = nissl__alloc(4 * n, sizeof *value);
+        uint32_t *active = nissl__alloc(4 * n, sizeof *active);
+        double *scratch = nissl__alloc(2 * (size_t)s.c, sizeof *scratch);
+        s.logical[all / 2] = -0.0f;
+        if (k % 3 == 0)
+            s.logical[all / 3] = NAN;
+        after.logical = nissl__alloc(all, sizeof(float));
+        for (size_t i = 0; i < all; i++) {
+            float v = s.logical[i];
+            after.logical[i] = v < low ? low : v > high ? high : v;
+        }
+        plain_loop(&s, NISSL_SUMMARY_MEAN, value, active);
+        plain_loop(&after, NISSL_SUMMARY_MEAN, value + n, active + n);
+        nissl_view expected = lay_out(&after, CHANNELS_LAST);
+        for (int isa = 0; isa <= (int)nissl__summary_isa(); isa++)
+            for (int how = 0; how < 4; how++) {
+                bool in_place = how & 1, count = how & 2;
+                nissl_view in = lay_out(&s, CHANNELS_LAST), out = lay_out(&s, CHANNELS_LAST);
+                nissl__summary_of of[2] = {{value + 2 * n, count ? active + 2 * n : NULL},
+                                           {value + 3 * n, count ? active + 3 * n : NULL}};
+                memset(value + 2 * n, 0xff, 2 * n * sizeof *value);
+                memset(active + 2 * n, 0xff, 2 * n * sizeof *active);
+                nissl__summarise_clip(nissl__summary_kernels_of((nissl__isa)isa), &in,
+                                      in_place ? &in : &out, low, high, s.n, scratch, of[0], of[1]);
+                assert_memory_equal(value, value + 2 * n, 2 * n * sizeof *value);
+                if (count)
+                    assert_memory_equal(active, active + 2 * n, 2 * n * sizeof *active);
+                assert_memory_equal((in_place ? &in : &out)->data, expected.data,
+                                    all * sizeof(float));
+                nissl__free(in.data);
+                nissl__free(out.data);
+            }
+        nissl__free(expected.data);
+        nissl__free(after.logical);
+        nissl__free(s.logical);
+        nissl__free(value);
+        nissl__free(active);
+        nissl__free(scratch);
+    }
+}
+
 static void test_refusals(void **state)
 {
     int64_t shape[2] = {2, 3};
@@ -194,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definition),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_clip),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
