@@ -214,7 +214,10 @@ nissl_status nissl__lower(nissl__compiler *c, nissl_error *err)
         }
         if (!needed || c->absorbed[i])
             continue;
-        if ((status = node->op->lower(c, node, err)) != NISSL_OK)
+        bool done = false;
+        if (node->op->follows && (status = nissl__fuse(c, &done, err)) != NISSL_OK)
+            return status;
+        if (!done && (status = node->op->lower(c, node, err)) != NISSL_OK)
             return status;
     }
     return NISSL_OK;

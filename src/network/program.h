@@ -221,6 +221,9 @@ nissl_status nissl__run_timed(nissl_run *run, const nissl_view *inputs, size_t n
 nissl_status nissl__infer(nissl__compiler *c, nissl_error *err);
 nissl_status nissl__select(nissl__compiler *c, nissl_error *err);
 nissl_status nissl__lower(nissl__compiler *c, nissl_error *err);
+/* Lowers the node being worked on together with elementwise nodes after it, if they make a group:
+ * *done. */
+nissl_status nissl__fuse(nissl__compiler *c, bool *done, nissl_error *err);
 nissl_status nissl__plan_memory(nissl__compiler *c, uint64_t *arena_bytes, uint64_t *scratch_bytes,
                                 nissl_error *err);
 double nissl__node_operations(nissl__compiler *c, const nissl__node *node, uint64_t *parameters);

@@ -104,6 +104,8 @@ static void unary(nissl__unary op, int64_t n, const float *x, float *y, float al
     case NISSL__UNARY_NEG: EACH(-v);
     case NISSL__UNARY_ABS: EACH(fabsf(v));
     case NISSL__UNARY_RECIPROCAL: EACH(1.0f / v);
+    case NISSL__UNARY_SQUARE: EACH(v * v);
+    case NISSL__UNARY_CUBE: EACH(v * v * v);
     case NISSL__UNARY_ERF: EACH(error_function(v));
     case NISSL__UNARY_GELU: EACH(0.5f * v * (1.0f + error_function(v * 0.70710678f)));
     case NISSL__UNARY_GELU_TANH:

@@ -24,6 +24,8 @@ typedef enum nissl__unary {
     NISSL__UNARY_NEG,
     NISSL__UNARY_ABS,
     NISSL__UNARY_RECIPROCAL,
+    NISSL__UNARY_SQUARE,
+    NISSL__UNARY_CUBE,
     NISSL__UNARY_ERF,
     NISSL__UNARY_GELU,      /* x / 2 (1 + erf(x / sqrt 2)) */
     NISSL__UNARY_GELU_TANH, /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */

@@ -381,6 +381,14 @@ static nissl_status execute_binary(const nissl__step *step, nissl__call *call, n
     nissl__binary kernel = state->function->kernel;
     bool fast = kernel != NO_KERNEL && va->type == NISSL_FLOAT32 && (sy == 1 || n == 1) &&
                 (sa == 0 || sa == 1) && (sb == 0 || sb == 1) && (sa || sb || n == 1);
+    nissl__unary power = NISSL__UNARY_COUNT; /* squares and cubes need no pow() */
+    if (state->function->real == f_pow && va->type == NISSL_FLOAT32 && nissl_view_count(vb) == 1 &&
+        ((sa == 1 && sy == 1) || n == 1)) {
+        double exponent = nissl__read_number(vb->data, vb->type);
+        power = exponent == 2   ? NISSL__UNARY_SQUARE
+                : exponent == 3 ? NISSL__UNARY_CUBE
+                                : NISSL__UNARY_COUNT;
+    }
     int64_t size_a = (int64_t)nissl_type_size(va->type),
             size_b = (int64_t)nissl_type_size(vb->type);
     int64_t size_y = (int64_t)nissl_type_size(out->type);
@@ -394,6 +402,9 @@ static nissl_status execute_binary(const nissl__step *step, nissl__call *call, n
         if (fast)
             state->kernels->binary(kernel, n, (const float *)(const void *)a, sa,
                                    (const float *)(const void *)b, sb, (float *)(void *)y);
+        else if (power != NISSL__UNARY_COUNT)
+            state->kernels->unary(power, n, (const float *)(const void *)a, (float *)(void *)y, 0,
+                                  0);
         else
             slow_run(state->function, n, a, va->type, sa, b, vb->type, sb, y, out->type, sy);
     }
@@ -419,6 +430,16 @@ nissl_status nissl__add_binary(nissl__compiler *c, nissl__binary op, int a, int 
     nissl__place(c, &c->values[out]);
     return add_function(c, &functions[op], a, b, out,
                         err); /* the first entries are in the kernels' order */
+}
+
+bool nissl__binary_kernel(const nissl__node *node, nissl__binary *kernel)
+{
+    const function *f = function_of(node);
+    if (!f || f->kernel == NO_KERNEL || node->n_inputs != 2 || node->opset < 7 ||
+        node->onnx->domain[0] || strcmp(f->name, "Mean") == 0)
+        return false;
+    *kernel = f->kernel;
+    return true;
 }
 
 static nissl_status lower_binary(nissl__compiler *c, const nissl__node *node, nissl_error *err)

@@ -104,4 +104,8 @@ nissl_status nissl__add_binary(nissl__compiler *c, nissl__binary op, int a, int 
 nissl_status nissl__broadcast(nissl__compiler *c, const nissl__value *a, const nissl__value *b,
                               int *rank, int64_t *shape, nissl_error *err);
 
+/* The kernel of an elementwise node of float32, with its settings; false if it has none. */
+bool nissl__unary_kernel(const nissl__node *node, nissl__unary *kernel, float *alpha, float *beta);
+bool nissl__binary_kernel(const nissl__node *node, nissl__binary *kernel);
+
 #endif

@@ -348,6 +348,18 @@ static nissl_status add_function(nissl__compiler *c, const unary_state *state, i
     return NISSL_OK;
 }
 
+bool nissl__unary_kernel(const nissl__node *node, nissl__unary *kernel, float *alpha, float *beta)
+{
+    int function = function_of(node);
+    if (function < 0 || functions[function].kernel == NO_KERNEL || node->n_inputs != 1 ||
+        node->onnx->domain[0])
+        return false;
+    *kernel = functions[function].kernel;
+    *alpha = nissl__attr_float(node, functions[function].alpha_name, functions[function].alpha);
+    *beta = nissl__attr_float(node, functions[function].beta_name, functions[function].beta);
+    return true;
+}
+
 static nissl_status lower_unary(nissl__compiler *c, const nissl__node *node, nissl_error *err)
 {
     int in = node->inputs[0], out = node->outputs[0];
