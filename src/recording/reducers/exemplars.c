@@ -7,6 +7,10 @@
  */
 #include "recording/reducers/reducer.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 /* One end: lists [n_units, top_k], best first. */
 typedef struct end {
     float *value;
@@ -73,17 +77,50 @@ static void insert(end *e, int64_t unit, int64_t top_k, float key, int64_t index
     e->worst[unit] = value[top_k - 1];
 }
 
+#define BLOCK 64 /* units whose lists stay in cache for all stimuli of a batch */
+
+#if defined(__x86_64__)
+/* Bits of the 4 units that value x brings into a list. */
+static inline unsigned newcomers(const float *x, const float *worst_top, const float *worst_bottom)
+{
+    __m128 v = _mm_loadu_ps(x), negative = _mm_xor_ps(v, _mm_set1_ps(-0.0f));
+    __m128 top = _mm_cmpge_ps(v, _mm_loadu_ps(worst_top));
+    __m128 bottom = _mm_cmpge_ps(negative, _mm_loadu_ps(worst_bottom));
+    return (unsigned)_mm_movemask_ps(_mm_or_ps(top, bottom));
+}
+#else
+static inline unsigned newcomers(const float *x, const float *worst_top, const float *worst_bottom)
+{
+    unsigned bits = 0;
+    for (int u = 0; u < 4; u++)
+        bits |= (unsigned)(x[u] >= worst_top[u] || -x[u] >= worst_bottom[u]) << u;
+    return bits;
+}
+#endif
+
+static void offer(end *top, end *bottom, int64_t unit, int64_t top_k, float x, int64_t index)
+{
+    if (x >= top->worst[unit])
+        insert(top, unit, top_k, x, index);
+    if (-x >= bottom->worst[unit])
+        insert(bottom, unit, top_k, -x, index);
+}
+
 static void update(void *state, const nissl_reducer_site *site, const nissl_batch *batch)
 {
     end top = at(state, site, 0), bottom = at(state, site, 1);
-    /* unit by unit: its lists are in cache for all stimuli */
-    for (int64_t u = 0; u < site->n_units; u++)
+    for (int64_t first = 0; first < site->n_units; first += BLOCK)
         for (int64_t i = 0; i < batch->n_stimuli; i++) {
-            float x = batch->value[i * site->n_units + u];
-            if (x >= top.worst[u])
-                insert(&top, u, site->top_k, x, batch->first + i);
-            if (-x >= bottom.worst[u])
-                insert(&bottom, u, site->top_k, -x, batch->first + i);
+            const float *x = batch->value + i * site->n_units;
+            int64_t u = first, end_unit = NISSL__MIN(first + BLOCK, site->n_units);
+            for (; u + 4 <= end_unit; u += 4)
+                for (unsigned bits = newcomers(x + u, top.worst + u, bottom.worst + u); bits;
+                     bits &= bits - 1) {
+                    int64_t unit = u + __builtin_ctz(bits);
+                    offer(&top, &bottom, unit, site->top_k, x[unit], batch->first + i);
+                }
+            for (; u < end_unit; u++)
+                offer(&top, &bottom, u, site->top_k, x[u], batch->first + i);
         }
 }
 

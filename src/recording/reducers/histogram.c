@@ -11,6 +11,7 @@
  * representative 2 a b / (a + b) of its bin [a, b): relative error at most 1/17 = 5.9 %, or
  * absolute error below 2^(top - 15) if it is in the zero bin.
  */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "recording/reducers/reducer.h"
@@ -58,33 +59,82 @@ static void raise_top(unit_counts *unit, int32_t top)
     unit->top = top;
 }
 
-static void add(unit_counts *unit, float x)
+#define BLOCK_UNITS   32 /* whose words are found together */
+#define BLOCK_STIMULI 16
+
+/* The words of unit_counts that values add one to. */
+enum { WORD_NOT_FINITE = 1, WORD_ZERO = 2 + SIDE };
+_Static_assert(sizeof(unit_counts) == (2 + COLUMNS) * sizeof(uint32_t), "words of 32 bits");
+_Static_assert(offsetof(unit_counts, n_not_finite) == WORD_NOT_FINITE * sizeof(uint32_t) &&
+                   offsetof(unit_counts, count) == 2 * sizeof(uint32_t),
+               "words in this order");
+
+static inline int32_t bits_of(const float *x)
 {
-    uint32_t bits;
-    int32_t exponent, place;
-    memcpy(&bits, &x, sizeof bits);
-    exponent = (int32_t)(bits >> 23 & 0xff);
-    if (exponent == 0xff) {
-        unit->n_not_finite++;
-        return;
+    int32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    return bits;
+}
+
+/* Exponent and three bits of mantissa: the number of a bin, counted from the smallest |value|. */
+static inline int32_t bin_of(int32_t bits)
+{
+    return bits >> 20 & 0x7ff;
+}
+
+/* highest[u] becomes the largest exponent of n units' finite values; x: [n_stimuli, stride]. */
+NISSL__CLONES static void find_tops(int64_t n, int64_t n_stimuli, int64_t stride,
+                                    const float *restrict x, int32_t *restrict highest)
+{
+    for (int64_t i = 0; i < n_stimuli; i++)
+        for (int64_t u = 0; u < n; u++) {
+            int32_t exponent = bin_of(bits_of(x + i * stride + u)) / BINS;
+            exponent = exponent == 0xff ? 0 : exponent;
+            highest[u] = exponent > highest[u] ? exponent : highest[u];
+        }
+}
+
+/* word[i, u] of BLOCK_UNITS a row: which word of unit u the value of stimulus i adds one to. */
+NISSL__CLONES static void find_words(int64_t n, int64_t n_stimuli, int64_t stride,
+                                     const float *restrict x, const int32_t *restrict top,
+                                     int32_t *restrict word)
+{
+    for (int64_t i = 0; i < n_stimuli; i++)
+        for (int64_t u = 0; u < n; u++) {
+            int32_t bits = bits_of(x + i * stride + u), bin = bin_of(bits);
+            int32_t place = bin - (top[u] - OCTAVES + 1) * BINS;
+            int32_t at = bits < 0 ? WORD_ZERO - 1 - place : WORD_ZERO + 1 + place;
+            at = place < 0 || bin < BINS ? WORD_ZERO : at;
+            word[i * BLOCK_UNITS + u] = bin >= 0xff * BINS ? WORD_NOT_FINITE : at;
+        }
+}
+
+static void update_block(unit_counts *units, int64_t n, int64_t n_stimuli, int64_t stride,
+                         const float *value)
+{
+    int32_t highest[BLOCK_UNITS], word[BLOCK_STIMULI * BLOCK_UNITS];
+    for (int64_t u = 0; u < n; u++)
+        highest[u] = units[u].top;
+    find_tops(n, n_stimuli, stride, value, highest);
+    for (int64_t u = 0; u < n; u++)
+        if (highest[u] > units[u].top)
+            raise_top(&units[u], highest[u]);
+    find_words(n, n_stimuli, stride, value, highest, word);
+    for (int64_t u = 0; u < n; u++) {
+        uint32_t *words = (uint32_t *)(void *)&units[u];
+        for (int64_t i = 0; i < n_stimuli; i++)
+            words[word[i * BLOCK_UNITS + u]]++;
     }
-    if (exponent > unit->top)
-        raise_top(unit, exponent);
-    place = exponent - (unit->top - OCTAVES + 1);
-    if (place < 0 || exponent == 0) {
-        unit->count[SIDE]++;
-        return;
-    }
-    place = place * BINS + (int32_t)(bits >> 20 & 7);
-    unit->count[bits >> 31 ? SIDE - 1 - place : SIDE + 1 + place]++;
 }
 
 static void update(void *state, const nissl_reducer_site *site, const nissl_batch *batch)
 {
     unit_counts *units = state;
-    for (int64_t u = 0; u < site->n_units; u++)
-        for (int64_t i = 0; i < batch->n_stimuli; i++)
-            add(&units[u], batch->value[i * site->n_units + u]);
+    for (int64_t u = 0; u < site->n_units; u += BLOCK_UNITS)
+        for (int64_t i = 0; i < batch->n_stimuli; i += BLOCK_STIMULI)
+            update_block(units + u, NISSL__MIN(BLOCK_UNITS, site->n_units - u),
+                         NISSL__MIN(BLOCK_STIMULI, batch->n_stimuli - i), site->n_units,
+                         batch->value + i * site->n_units + u);
 }
 
 static void merge(void *into, const void *from, const nissl_reducer_site *site)
