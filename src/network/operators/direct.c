@@ -202,9 +202,12 @@ nissl_status nissl__add_direct_pool(nissl__compiler *c, const nissl__node *node,
                                     nissl_error *err)
 {
     int outputs[2] = {node->outputs[0], node->n_outputs > 1 ? node->outputs[1] : -1};
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        if (outputs[i] >= 0 && !c->values[outputs[i]].inferred)
+            outputs[i] = -1; /* named by a node whose operator has no such output */
         if (outputs[i] >= 0)
             nissl__place(c, &c->values[outputs[i]]);
+    }
     nissl__step *step =
         nissl__add_step(c, "direct pool", 1, node->inputs, 2, outputs, sizeof(pool_state));
     if (!step)
