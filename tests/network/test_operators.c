@@ -473,6 +473,101 @@ static void test_products_with_vectors(void **state)
     one_free(&column);
 }
 
+/* ---- defects that mutated graphs have found ---- */
+
+static void test_output_that_no_operator_has(void **state)
+{
+    float x[16] = {0};
+    one o = {.op = "Relu", .n_inputs = 1, .n_outputs = 2};
+    o.inputs[0] = floats(x, 4, SHAPE(1, 1, 4, 4));
+    must_fail(&o, NISSL_ERR_UNSUPPORTED, "output o1 is not computed");
+    o.op = "GlobalMaxPool";
+    must_fail(&o, NISSL_ERR_UNSUPPORTED, "output o1 is not computed");
+}
+
+static void test_convolution_without_elements(void **state)
+{
+    float x[1] = {0}, w[2 * 9] = {0};
+    one o = {.op = "Conv", .n_inputs = 2, .n_outputs = 1, .known = {false, true}};
+    o.inputs[0] = floats(x, 4, SHAPE(0, 1, 5, 5));
+    o.inputs[1] = floats(w, 4, SHAPE(2, 1, 3, 3));
+    must_run(&o);
+    assert_int_equal(o.outputs[0].shape[0], 0);
+    assert_int_equal(o.outputs[0].shape[3], 3);
+    one_free(&o);
+}
+
+static void test_product_without_terms_is_zero(void **state)
+{
+    float a[1] = {1};
+    one o = {.op = "MatMul", .n_inputs = 2, .n_outputs = 1, .known = {false, true}};
+    o.inputs[0] = floats(a, 2, SHAPE(2, 0));
+    o.inputs[1] = floats(a, 2, SHAPE(0, 3));
+    must_run(&o);
+    for (int i = 0; i < 6; i++)
+        assert_true(((float *)o.outputs[0].data)[i] == 0);
+    one_free(&o);
+}
+
+static void test_padding_of_a_million(void **state)
+{
+    float x[5] = {1, 2, 3, 4, 5}, w[2] = {1, 10};
+    one o = {.op = "Conv", .n_inputs = 2, .n_outputs = 1, .known = {false, true}};
+    o.inputs[0] = floats(x, 3, SHAPE(1, 1, 5));
+    o.inputs[1] = floats(w, 3, SHAPE(1, 1, 2));
+    one_ints(&o, "pads", SHAPE(1000000, 0), 2);
+    must_run(&o);
+    const float *y = o.outputs[0].data;
+    assert_int_equal(o.outputs[0].shape[2], 1000004);
+    assert_true(y[999998] == 0 && y[999999] == 10 && y[1000000] == 21 && y[1000003] == 54);
+    one_free(&o);
+}
+
+static void test_operands_of_other_types(void **state)
+{
+    float x[4] = {0};
+    uint8_t truth[2] = {1, 0};
+    one o = {.op = "LayerNormalization", .n_inputs = 3, .n_outputs = 1};
+    o.inputs[0] = floats(x, 2, SHAPE(2, 2));
+    o.inputs[1] = floats(x, 1, SHAPE(2));
+    o.inputs[2] = one_view(truth, NISSL_BOOL, 1, SHAPE(2));
+    must_fail(&o, NISSL_ERR_TYPE, "input 2 is bool");
+    one gemm = {.op = "Gemm", .n_inputs = 3, .n_outputs = 1};
+    gemm.inputs[0] = gemm.inputs[1] = floats(x, 2, SHAPE(2, 2));
+    gemm.inputs[2] = floats(x, 1, SHAPE(3));
+    must_fail(&gemm, NISSL_ERR_SHAPE, "axis 0 of C has 3 entries");
+    one pad = {.op = "Pad", .n_inputs = 3, .n_outputs = 1, .known = {false, true, true}};
+    int64_t pads[2] = {1, 1};
+    pad.inputs[0] = floats(x, 1, SHAPE(4));
+    pad.inputs[1] = integers(pads, 1, SHAPE(2));
+    pad.inputs[2] = one_view(truth, NISSL_BOOL, 0, NULL);
+    must_fail(&pad, NISSL_ERR_TYPE, "1 values of bool for float32");
+}
+
+static void test_steps_and_axes_at_the_end_of_int64(void **state)
+{
+    float x[4] = {1, 2, 3, 4};
+    int64_t start = 3, end = INT64_MAX, axis = 0, step = INT64_MAX;
+    one o = {
+        .op = "Slice", .n_inputs = 5, .n_outputs = 1, .known = {false, true, true, true, true}};
+    o.inputs[0] = floats(x, 1, SHAPE(4));
+    o.inputs[1] = integers(&start, 1, SHAPE(1));
+    o.inputs[2] = integers(&end, 1, SHAPE(1));
+    o.inputs[3] = integers(&axis, 1, SHAPE(1));
+    o.inputs[4] = integers(&step, 1, SHAPE(1));
+    must_run(&o);
+    assert_int_equal(o.outputs[0].shape[0], 1);
+    assert_true(*(float *)o.outputs[0].data == 4);
+    one_free(&o);
+    one add = {.op = "Add", .opset = 6, .n_inputs = 2, .n_outputs = 1};
+    add.inputs[0] = add.inputs[1] = o.inputs[0];
+    one_int(&add, "broadcast", 1);
+    one_int(&add, "axis", INT64_MAX);
+    must_run(&add);
+    assert_true(((float *)add.outputs[0].data)[3] == 8);
+    one_free(&add);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +590,12 @@ int main(void)
         cmocka_unit_test(test_indices_of_maxima_point_at_them),
         cmocka_unit_test(test_products_of_other_types_agree),
         cmocka_unit_test(test_products_with_vectors),
+        cmocka_unit_test(test_output_that_no_operator_has),
+        cmocka_unit_test(test_convolution_without_elements),
+        cmocka_unit_test(test_product_without_terms_is_zero),
+        cmocka_unit_test(test_padding_of_a_million),
+        cmocka_unit_test(test_operands_of_other_types),
+        cmocka_unit_test(test_steps_and_axes_at_the_end_of_int64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
