@@ -3,6 +3,7 @@ graphs (torch has no reader of its own), all timed in alternation."""
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -17,19 +18,34 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
 
 
 class Nissl:
-    def __init__(self, program, model, batch, threads, *more):
-        self.process = subprocess.Popen([program, model, str(batch), str(threads), *map(str, more)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.header = self.process.stdout.readline().split()
+    """bench/forward.c on an array, in a process of its own."""
 
-    def __call__(self):
-        self.process.stdin.write("run\n")
+    def __init__(self, program, model, x, threads, *more):
+        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        given = os.path.join(self.folder.name, "input.npy")
+        np.save(given, x)
+        self.process = subprocess.Popen([program, model, given, str(threads), *map(str, more)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        header = self.process.stdout.readline().split()
+        self.micro_batch, self.operations = int(header[0]), float(header[1]) * len(x)
+
+    def ask(self, word):
+        self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
+
+    def __call__(self):
+        return self.ask("run")
+
+    def output(self):
+        path = os.path.join(self.folder.name, "output")
+        self.ask("write " + path)
+        return np.fromfile(path, np.float32)
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        self.folder.cleanup()
 
 
 def set_batch(model, batch):
@@ -155,6 +171,19 @@ class Torch:
         torch.set_num_threads(self.threads)
         begin = time.perf_counter()
         self.result = self.forward()
+        return (time.perf_counter() - begin) * 1e3
+
+
+class Module:
+    """A torch module on an array."""
+
+    def __init__(self, module, x, threads):
+        self.module, self.x, self.threads = module, torch.from_numpy(x), threads
+
+    def __call__(self):
+        torch.set_num_threads(self.threads)
+        begin = time.perf_counter()
+        self.result = self.module(self.x)
         return (time.perf_counter() - begin) * 1e3
 
 
