@@ -1,5 +1,6 @@
 /* oneDNN 2.6 behind Nissl's steps. */
 #include <dnnl.h>
+#include <omp.h>
 
 #include "network/backend_dnnl.h"
 
@@ -413,13 +414,32 @@ nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
                   &good, err);
 }
 
-nissl_status nissl__dnnl_sgemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
-                               bool b_transposed, bool add, float *c, nissl_error *err)
+static nissl_status sgemm(char b_order, int64_t m, int64_t n, int64_t k, const float *a,
+                          int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                          int64_t ldc, nissl_error *err)
 {
-    dnnl_status_t status = dnnl_sgemm('N', b_transposed ? 'T' : 'N', m, n, k, 1.0f, a, k, b,
-                                      b_transposed ? k : n, add ? 1.0f : 0.0f, c, n);
+    dnnl_status_t status = dnnl_sgemm('N', b_order, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
     if (status != dnnl_success)
         return NISSL__FAIL(err, NISSL_ERR_INTERNAL, "oneDNN sgemm failed with status %d",
                            (int)status);
     return NISSL_OK;
+}
+
+nissl_status nissl__dnnl_sgemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+                               bool b_transposed, bool add, float *c, nissl_error *err)
+{
+    return sgemm(b_transposed ? 'T' : 'N', m, n, k, a, k, b, b_transposed ? k : n,
+                 add ? 1.0f : 0.0f, c, n, err);
+}
+
+nissl_status nissl__dnnl_sgemm_strided(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                                       const float *b, int64_t ldb, bool b_transposed, float *c,
+                                       int64_t ldc, nissl_error *err)
+{
+    return sgemm(b_transposed ? 'T' : 'N', m, n, k, a, lda, b, ldb, 0.0f, c, ldc, err);
+}
+
+int nissl__thread_number(void)
+{
+    return omp_get_thread_num();
 }

@@ -59,4 +59,13 @@ nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
 nissl_status nissl__dnnl_sgemm(int64_t m, int64_t n, int64_t k, const float *a, const float *b,
                                bool b_transposed, bool add, float *c, nissl_error *err);
 
+/* c = a b with any distance between rows: a [m, k] of lda, b [k, n] of ldb or, transposed, [n, k];
+ * c [m, n] of ldc. */
+nissl_status nissl__dnnl_sgemm_strided(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                                       const float *b, int64_t ldb, bool b_transposed, float *c,
+                                       int64_t ldc, nissl_error *err);
+
+/* This thread's number inside an OpenMP region. */
+int nissl__thread_number(void);
+
 #endif

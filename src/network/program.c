@@ -74,6 +74,7 @@ static void compiler_free(nissl__compiler *c)
     free_owned(c->owned, c->n_owned);
     nissl__free(c->values);
     nissl__free(c->absorbed);
+    nissl__free(c->attention);
 }
 
 static bool is_float(nissl_type type)
@@ -273,8 +274,9 @@ static nissl_status compile_for_batch(nissl__compiler *c, nissl_program **out, n
     c->n_values = c->network->n_values;
     c->values = nissl__alloc((size_t)c->capacity, sizeof *c->values);
     c->absorbed = nissl__alloc((size_t)c->network->n_nodes, sizeof *c->absorbed);
+    c->attention = nissl__alloc((size_t)c->network->n_nodes, sizeof *c->attention);
     program = nissl__alloc(1, sizeof *program);
-    if (!c->values || !c->absorbed || !program) {
+    if (!c->values || !c->absorbed || !c->attention || !program) {
         status = NISSL__NO_MEMORY(err, (size_t)c->capacity * sizeof *c->values);
         goto done;
     }

@@ -103,8 +103,9 @@ typedef struct nissl__compiler {
     nissl__value *values;
     int n_steps, step_capacity;
     nissl__step *steps;
-    bool *absorbed; /* [n_nodes] computed inside another node's step */
-    void **owned;   /* constant data made while compiling */
+    bool *absorbed;                      /* [n_nodes] computed inside another node's step */
+    struct nissl__attention **attention; /* [n_nodes] that ends at a node; NULL elsewhere */
+    void **owned;                        /* constant data made while compiling */
     int n_owned, owned_capacity;
     int node;     /* being worked on */
     bool folding; /* evaluating a constant node */

@@ -1,5 +1,6 @@
 /* Gemm and MatMul: constant right-hand sides are packed once, a following bias or activation is
  * applied on the way out. */
+#include "network/attention.h"
 #include "network/operators/operators.h"
 
 /* Operands of one type: float32, or another that product.c computes. */
@@ -248,8 +249,14 @@ static nissl_status lower_matmul(nissl__compiler *c, const nissl__node *node, ni
     int a = node->inputs[0], b = node->inputs[1], out = node->outputs[0];
     nissl__matmul_spec spec = {0};
     nissl_status status;
+    bool done = false;
     if (c->values[a].type != NISSL_FLOAT32 || nissl__any_empty(c, node))
         return nissl__add_direct_product(c, node, err);
+    if ((status = nissl__attention_end(c, &done, err)) != NISSL_OK || done)
+        return status;
+    nissl__attention_begin(c, &done);
+    if (done)
+        return NISSL_OK;
     spec.rank = NISSL__MAX(NISSL__MAX(c->values[a].rank, c->values[b].rank), 2);
     const float *weights = c->values[b].constant;
     bool flat = weights && c->values[b].rank == 2 && spec.rank > 2;
