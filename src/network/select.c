@@ -46,6 +46,12 @@ static void choose_layouts(nissl__compiler *c)
     }
 }
 
+/* Operators whose output lies in the memory of their input. */
+static bool only_views(const char *op)
+{
+    return strcmp(op, "Identity") == 0 || strcmp(op, "Dropout") == 0 || strcmp(op, "Slice") == 0;
+}
+
 /* Concat along channels of channels-last parts, each made by a kernel that can leave gaps between
  * pixels: the parts are written where they belong and nothing is copied. */
 static void place_concatenations(nissl__compiler *c)
@@ -73,8 +79,7 @@ static void place_concatenations(nissl__compiler *c)
             bool eligible =
                 maker >= 0 && !part->placed && !part->constant && part->type == out->type &&
                 (network->nodes[maker].op->channels_last || network->nodes[maker].op->follows) &&
-                strcmp(network->nodes[maker].onnx->op, "Identity") != 0 &&
-                strcmp(network->nodes[maker].onnx->op, "Dropout") != 0;
+                !only_views(network->nodes[maker].onnx->op);
             if (eligible) {
                 part->root = out->root;
                 part->offset = out->offset + offset;

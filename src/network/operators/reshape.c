@@ -391,7 +391,7 @@ const nissl__operator nissl__operators_reshape[] = {
     {"Identity", 1, 1, infer_identity, lower_same_order, .follows = true},
     {"Dropout", 1, 3, infer_dropout, lower_same_order, .follows = true},
     {"Transpose", 1, 1, infer_transpose, lower_transpose, .follows = false},
-    {"Slice", 1, 5, infer_slice, lower_slice, .follows = false},
+    {"Slice", 1, 5, infer_slice, lower_slice, .follows = true},
     {"Shape", 1, 1, infer_shape, lower_nothing, .follows = false},
     {0},
 };
