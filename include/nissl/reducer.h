@@ -38,7 +38,11 @@ typedef struct nissl_reducer_site {
     int n_factors;     /* factors that have levels */
     const nissl_factor *const *factors;
     int64_t top_k; /* exemplars kept at each end */
+    bool gated;    /* its units are act(gate) * linear, and both inputs are sites of the plan too */
 } nissl_reducer_site;
+
+/** Sign quadrants of a gated unit: (gate, linear) is (+, +), (+, -), (-, +), (-, -). */
+#define NISSL_N_QUADRANTS 4
 
 /** Consecutive stimuli at one site: one or more micro-batches, without padding. */
 typedef struct nissl_batch {
@@ -51,6 +55,12 @@ typedef struct nissl_batch {
     const float *value; /* [n_stimuli, n_units] summary over positions */
     const uint32_t
         *active; /* [n_stimuli, n_units] positions where the unit is > 0; NULL unless needed */
+    /* [n_stimuli, NISSL_N_QUADRANTS, n_units] each; NULL unless needed and the site is gated. A
+     * sample at which gate or linear input is zero or NaN is in no quadrant. */
+    const uint32_t *quadrant_count;    /* samples in the quadrant */
+    const uint32_t *quadrant_position; /* of the strongest of them, row-major over position axes;
+                                          of equally strong ones the first */
+    const float *quadrant_value; /* of the unit there: the largest magnitude; NaN = no sample */
 } nissl_batch;
 
 #define NISSL_REDUCER_NEEDS_ACTIVE 1u /* the batch's active counts */
@@ -58,6 +68,9 @@ typedef struct nissl_batch {
 #define NISSL_REDUCER_STREAM                                                                       \
     4u /* the result is every value, written as it comes: no state; only name, summary and         \
           result_bytes are set */
+/** The batch's quadrants. The plan finds gated sites by name, PREFIX.hook_post beside
+ * PREFIX.hook_pre (the gate) and PREFIX.hook_pre_linear, and is refused where there is none. */
+#define NISSL_REDUCER_NEEDS_QUADRANTS 8u
 
 /**
  * Receives what a finished reducer has learned: one array per call, borrowed for its duration. Its

@@ -105,7 +105,7 @@ const cli_option cli_plan_options[] = {
      .offset = AT(reduce),
      .argument = "LIST",
      .help = "statistics to keep, comma-separated: moments, by-condition, histogram, exemplars, "
-             "frequency, responses [all of these]"},
+             "frequency, responses [all of these], and quadrants of gated units"},
     {.name = "summary",
      .type = CLI_TEXT,
      .offset = AT(summary),

@@ -4,6 +4,7 @@
 
 #include "recording/plan.h"
 #include "foundation/foundation.h"
+#include "recording/quadrants.h"
 #include "recording/states.h"
 
 #define DEFAULT_REDUCERS "moments,by-condition,histogram,exemplars,frequency,responses"
@@ -128,6 +129,7 @@ static nissl_status choose_reducers(nissl_plan *plan, const char *text, nissl_er
             continue;
         plan->reducers[plan->n_reducers++] = all[i];
         plan->needs_active |= (all[i]->needs & NISSL_REDUCER_NEEDS_ACTIVE) != 0;
+        plan->needs_quadrants |= (all[i]->needs & NISSL_REDUCER_NEEDS_QUADRANTS) != 0;
         plan->streams |= (all[i]->needs & NISSL_REDUCER_STREAM) != 0;
     }
     if (plan->n_reducers == 0)
@@ -298,6 +300,7 @@ static nissl_status take_sites(nissl_plan *plan, const nissl_program *program, c
             to->token_axes += plan->padded_to > 0 && site->role[axis] == NISSL_AXIS_POSITION &&
                               site->shape[axis] == plan->padded_to;
         to->first_unit = plan->n_units;
+        to->product = -1;
         to->site = (nissl_reducer_site){.n_units = site->n_units,
                                         .n_positions = site->n_positions,
                                         .n_stimuli = plan->n_stimuli,
@@ -440,7 +443,10 @@ nissl_status nissl_plan_new(nissl_context *ctx, const nissl_network *network,
     plan->weight_bytes = nissl_program_weight_bytes(plan->program);
     plan->run_bytes = nissl_program_run_bytes(plan->program);
     plan_tasks(plan);
-    status = count_costs(plan, err);
+    if (plan->needs_quadrants)
+        status = nissl__plan_gates(plan, err);
+    if (status == NISSL_OK)
+        status = count_costs(plan, err);
 
 done:
     nissl_program_free(program);
@@ -470,9 +476,11 @@ uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects)
 {
     uint64_t workers = (uint64_t)plan->workers, batch = (uint64_t)plan->batch;
     uint64_t slot = (uint64_t)plan->task_stimuli * (uint64_t)plan->n_units *
-                    (sizeof(float) + (plan->needs_active ? sizeof(uint32_t) : 0));
+                        (sizeof(float) + (plan->needs_active ? sizeof(uint32_t) : 0)) +
+                    (uint64_t)plan->task_stimuli * (uint64_t)plan->n_gated * NISSL_N_QUADRANTS *
+                        NISSL__QUADRANT_BYTES;
     uint64_t worker = batch * (uint64_t)plan->stimulus_size * nissl_type_size(plan->input.type) +
-                      2 * (uint64_t)plan->max_units * sizeof(double);
+                      2 * (uint64_t)plan->max_units * sizeof(double) + (uint64_t)plan->sign_bytes;
     uint64_t subject =
         plan->weight_bytes + workers * plan->run_bytes + (uint64_t)nissl__plan_slots(plan) * slot;
     for (size_t i = 0; i < plan->n_costs; i++)

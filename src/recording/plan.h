@@ -9,8 +9,13 @@ typedef struct nissl__planned_site {
     int rank;
     int64_t shape[NISSL_MAX_RANK]; /* logical, batch axis = 1 */
     nissl_reducer_site site;
-    int64_t first_unit; /* row of its first unit among all units */
-    int token_axes;     /* position axes that count tokens, where stimuli are padded */
+    int64_t first_unit;  /* row of its first unit among all units */
+    int token_axes;      /* position axes that count tokens, where stimuli are padded */
+    int64_t product;     /* of a gate or linear projection: the gated site it goes into; else -1 */
+    int shift;           /* and where its signs go: 0 of a gate, 2 of a linear projection */
+    int64_t gate;        /* of a gated site: how many come before it, and */
+    int64_t first_gated; /* the row of its first unit among all gated units */
+    int64_t signs_at;    /* where the signs of its inputs wait in a worker's buffer */
 } nissl__planned_site;
 
 struct nissl_plan {
@@ -33,8 +38,10 @@ struct nissl_plan {
     int64_t max_units;    /* of a site */
     size_t n_reducers;
     const nissl_reducer **reducers;
-    bool needs_active, streams;
-    int n_factors; /* with levels */
+    bool needs_active, needs_quadrants, streams;
+    int64_t n_gated;    /* units of gated sites, where quadrants are needed */
+    int64_t sign_bytes; /* of a worker's buffer of signs; see quadrants.h */
+    int n_factors;      /* with levels */
     const nissl_factor **factors;
     size_t n_costs;
     nissl_plan_cost *costs;

@@ -17,14 +17,16 @@
 #include "network/run.h"
 #include "recording/plan.h"
 #include "recording/provenance.h"
+#include "recording/quadrants.h"
 #include "recording/states.h"
 #include "recording/store.h"
 #include "recording/summary.h"
 
 /* Values of one task of one subject at all sites. */
 typedef struct slot {
-    float *value;     /* site by site [n_stimuli of this task, n_units] */
-    uint32_t *active; /* the same, or NULL */
+    float *value;               /* site by site [n_stimuli of this task, n_units] */
+    uint32_t *active;           /* the same, or NULL */
+    nissl__quadrants quadrants; /* gated site by gated site [n_stimuli of this task, 4, n_units] */
 } slot;
 
 typedef struct subject {
@@ -53,6 +55,7 @@ typedef struct recorder {
     int64_t n_slots;
     void **inputs;    /* [workers] stimuli of a micro-batch */
     double **scratch; /* [workers] */
+    uint8_t **signs;  /* [workers] plan->sign_bytes, or NULL */
     uint64_t allocated;
     nissl__progress progress;
 
@@ -78,6 +81,7 @@ typedef struct watch {
     int64_t first, n_stimuli; /* those of this micro-batch, counted in the task */
     int64_t first_in_set;     /* of the micro-batch */
     double *scratch;
+    uint8_t *signs;
 } watch;
 
 static void *take(recorder *rec, size_t count, size_t size)
@@ -94,6 +98,24 @@ static int64_t task_size(const nissl_plan *plan, int64_t task)
 
 /* ---- running the micro-batches of a task ---- */
 
+/* One stimulus of a view without the padding behind its tokens. */
+static nissl_view one_stimulus(const nissl_plan *plan, const nissl_view *view, int64_t index,
+                               int64_t index_in_set)
+{
+    nissl_view one = *view;
+    for (int axis = 0; axis < view->rank; axis++) {
+        if (view->role[axis] == NISSL_AXIS_STIMULUS) {
+            one.shape[axis] = 1;
+            one.data = (char *)view->data +
+                       index * view->stride[axis] * (int64_t)nissl_type_size(view->type);
+        } else if (plan->padded_to > 0 && view->role[axis] == NISSL_AXIS_POSITION &&
+                   view->shape[axis] == plan->padded_to) {
+            one.shape[axis] = nissl_stimuli_length(plan->stimuli, index_in_set);
+        }
+    }
+    return one;
+}
+
 /* Padded stimuli one by one, each as if it had its own tokens alone. */
 static nissl_status summarise_padded(const watch *w, const nissl_view *view, float *value,
                                      uint32_t *active, nissl_error *err)
@@ -104,22 +126,38 @@ static nissl_status summarise_padded(const watch *w, const nissl_view *view, flo
     for (int axis = 0; axis < view->rank; axis++)
         n_units *= view->role[axis] == NISSL_AXIS_UNIT ? view->shape[axis] : 1;
     for (int64_t i = 0; i < w->n_stimuli && status == NISSL_OK; i++) {
-        int64_t length = nissl_stimuli_length(plan->stimuli, w->first_in_set + i);
-        nissl_view one = *view;
-        for (int axis = 0; axis < view->rank; axis++) {
-            if (view->role[axis] == NISSL_AXIS_STIMULUS) {
-                one.shape[axis] = 1;
-                one.data = (char *)view->data +
-                           i * view->stride[axis] * (int64_t)nissl_type_size(view->type);
-            } else if (view->role[axis] == NISSL_AXIS_POSITION &&
-                       view->shape[axis] == plan->padded_to) {
-                one.shape[axis] = length;
-            }
-        }
+        nissl_view one = one_stimulus(plan, view, i, w->first_in_set + i);
         status = nissl__summarise(w->rec->kernels, plan->summary, &one, 1, w->scratch,
                                   value + i * n_units, active ? active + i * n_units : NULL, err);
     }
     return status;
+}
+
+/* Quadrants from index first of those of a gated site that n_task stimuli fill. */
+static nissl__quadrants quadrants_at(const slot *of, const nissl__planned_site *site,
+                                     int64_t n_task, int64_t first)
+{
+    int64_t at = NISSL_N_QUADRANTS * (site->first_gated * n_task + first * site->site.n_units);
+    return (nissl__quadrants){of->quadrants.count + at, of->quadrants.position + at,
+                              of->quadrants.value + at};
+}
+
+/* The inputs of a gated site leave their signs; the site then meets them. */
+static void observe_gates(const watch *w, const nissl__planned_site *site, const nissl_view *view)
+{
+    const nissl_plan *plan = w->rec->plan;
+    const nissl__planned_site *product = site->product < 0 ? site : &plan->sites[site->product];
+    nissl_view signs = nissl__signs_beside(view, w->signs + product->signs_at);
+    if (site->product >= 0) {
+        nissl__signs_note(view, w->n_stimuli, site->shift, &signs);
+        return;
+    }
+    for (int64_t i = 0; i < w->n_stimuli; i++) {
+        nissl_view one = one_stimulus(plan, view, i, w->first_in_set + i);
+        nissl_view beside = one_stimulus(plan, &signs, i, w->first_in_set + i);
+        nissl__quadrants_reduce(&one, &beside,
+                                quadrants_at(w->slot, site, w->n_task, w->first + i));
+    }
 }
 
 static nissl_status observe(void *user, size_t site, const nissl_view *view, nissl_error *err)
@@ -139,6 +177,8 @@ static nissl_status observe(void *user, size_t site, const nissl_view *view, nis
                                     value, active, err);
     if (status != NISSL_OK)
         nissl__error_prefix(err, "site %s", plan->sites[index].name);
+    else if (plan->sites[index].site.gated || plan->sites[index].product >= 0)
+        observe_gates(w, &plan->sites[index], view);
     return status;
 }
 
@@ -185,7 +225,8 @@ static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int wo
                    first,
                    n,
                    first_in_set,
-                   rec->scratch[worker]};
+                   rec->scratch[worker],
+                   rec->signs[worker]};
         status = nissl__run_forward_clipping(of->runs[worker], &view, 1, observe,
                                              of->clips ? clip : NULL, &w, err);
     }
@@ -239,6 +280,12 @@ static nissl_status take_slot(recorder *rec, size_t index, int64_t task, nissl_e
                      .value = from->value + at,
                      .active = from->active ? from->active + at : NULL};
     nissl_status status = NISSL_OK;
+    if (about->gated) {
+        nissl__quadrants quadrants = quadrants_at(from, &plan->sites[site], n, 0);
+        b.quadrant_count = quadrants.count;
+        b.quadrant_position = quadrants.position;
+        b.quadrant_value = quadrants.value;
+    }
     for (size_t r = 0; r < plan->n_reducers && status == NISSL_OK; r++) {
         nissl__states *states = &of->states[site * plan->n_reducers + r];
         if (plan->reducers[r]->needs & NISSL_REDUCER_STREAM)
@@ -370,6 +417,14 @@ static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *
         of->program = of->compiled;
     }
     n = nissl_program_n_sites(of->program);
+    /* where signs wait was laid out for the order of the plan's program */
+    for (size_t i = 0; plan->n_gated > 0 && i < n; i++) {
+        const nissl_site *site = nissl_program_site(plan->program, i);
+        if (!site || strcmp(site->name, nissl_program_site(of->program, i)->name) != 0)
+            return NISSL__FAIL(err, NISSL_ERR_SHAPE, "%s computes site %s in another order",
+                               nissl_network_path(network),
+                               nissl_program_site(of->program, i)->name);
+    }
     of->site_of = nissl__alloc(n, sizeof *of->site_of);
     if (!of->site_of)
         return NISSL__NO_MEMORY(err, n * sizeof *of->site_of);
@@ -398,15 +453,27 @@ static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *
             "another graph",
             nissl_network_path(network), n_found, plan->n_sites,
             (long long)nissl_program_batch(of->program), (long long)plan->batch);
-    of->clips = n_found == n && plan->summary == NISSL_SUMMARY_MEAN && plan->padded_to == 0;
+    of->clips = n_found == n && plan->summary == NISSL_SUMMARY_MEAN && plan->padded_to == 0 &&
+                plan->n_gated == 0;
     rec->allocated += nissl_program_weight_bytes(of->program);
     return NISSL_OK;
+}
+
+static nissl_status new_quadrants(recorder *rec, size_t n, nissl__quadrants *out, nissl_error *err)
+{
+    out->count = take(rec, n, sizeof *out->count);
+    out->position = take(rec, n, sizeof *out->position);
+    out->value = take(rec, n, sizeof *out->value);
+    return out->count && out->position && out->value
+               ? NISSL_OK
+               : NISSL__NO_MEMORY(err, n * NISSL__QUADRANT_BYTES);
 }
 
 static nissl_status new_buffers(recorder *rec, subject *of, nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
     size_t n = (size_t)(plan->task_stimuli * plan->n_units);
+    size_t n_gated = (size_t)(plan->task_stimuli * NISSL_N_QUADRANTS * plan->n_gated);
     nissl_status status = NISSL_OK;
     of->runs = nissl__alloc((size_t)plan->workers, sizeof *of->runs);
     of->slots = nissl__alloc((size_t)rec->n_slots, sizeof *of->slots);
@@ -423,6 +490,8 @@ static nissl_status new_buffers(recorder *rec, subject *of, nissl_error *err)
             of->slots[i].active = take(rec, n, sizeof(uint32_t));
         if (!of->slots[i].value || (plan->needs_active && !of->slots[i].active))
             status = NISSL__NO_MEMORY(err, n * sizeof(float));
+        if (status == NISSL_OK && n_gated > 0)
+            status = new_quadrants(rec, n_gated, &of->slots[i].quadrants, err);
     }
     for (size_t i = 0; i < plan->n_sites * plan->n_reducers && status == NISSL_OK; i++) {
         const nissl_reducer *reducer = plan->reducers[i % plan->n_reducers];
@@ -441,12 +510,13 @@ static nissl_status new_shared(recorder *rec, nissl_error *err)
     size_t input = (size_t)(plan->batch * plan->stimulus_size);
     rec->inputs = nissl__alloc(workers, sizeof *rec->inputs);
     rec->scratch = nissl__alloc(workers, sizeof *rec->scratch);
+    rec->signs = nissl__alloc(workers, sizeof *rec->signs);
     rec->worker_taken = nissl__alloc(workers, sizeof *rec->worker_taken);
     rec->stages = nissl__alloc(rec->n_subjects * plan->n_sites, sizeof *rec->stages);
     rec->ready = nissl__alloc((size_t)rec->n_slots, sizeof *rec->ready);
     rec->left = nissl__alloc((size_t)rec->n_slots, sizeof *rec->left);
-    if (!rec->inputs || !rec->scratch || !rec->worker_taken || !rec->stages || !rec->ready ||
-        !rec->left)
+    if (!rec->inputs || !rec->scratch || !rec->signs || !rec->worker_taken || !rec->stages ||
+        !rec->ready || !rec->left)
         return NISSL__NO_MEMORY(err, rec->n_subjects * plan->n_sites * sizeof *rec->stages);
     for (int64_t i = 0; i < rec->n_slots; i++)
         rec->ready[i] = -1;
@@ -455,6 +525,9 @@ static nissl_status new_shared(recorder *rec, nissl_error *err)
         rec->scratch[w] = take(rec, 2 * (size_t)plan->max_units, sizeof(double));
         if (!rec->inputs[w] || !rec->scratch[w])
             return NISSL__NO_MEMORY(err, input * nissl_type_size(plan->input.type));
+        rec->signs[w] = plan->sign_bytes ? take(rec, (size_t)plan->sign_bytes, 1) : NULL;
+        if (plan->sign_bytes && !rec->signs[w])
+            return NISSL__NO_MEMORY(err, (size_t)plan->sign_bytes);
     }
     return NISSL_OK;
 }
@@ -467,6 +540,9 @@ static void free_buffers(recorder *rec, subject *of)
     for (int64_t i = 0; of->slots && i < rec->n_slots; i++) {
         nissl__free(of->slots[i].value);
         nissl__free(of->slots[i].active);
+        nissl__free(of->slots[i].quadrants.count);
+        nissl__free(of->slots[i].quadrants.position);
+        nissl__free(of->slots[i].quadrants.value);
     }
     nissl__free(of->runs);
     nissl__free(of->slots);
@@ -496,10 +572,13 @@ static void free_recorder(recorder *rec)
             nissl__free(rec->inputs[w]);
         if (rec->scratch)
             nissl__free(rec->scratch[w]);
+        if (rec->signs)
+            nissl__free(rec->signs[w]);
     }
     nissl__free(rec->subjects);
     nissl__free(rec->inputs);
     nissl__free(rec->scratch);
+    nissl__free(rec->signs);
     nissl__free(rec->worker_taken);
     nissl__free(rec->stages);
     nissl__free(rec->ready);
@@ -531,7 +610,7 @@ static nissl_status write_results(recorder *rec, subject *of, nissl_error *err)
 {
     const nissl_plan *plan = rec->plan;
     nissl_status status = nissl__store_reopen(of->store, err);
-    for (size_t r = 0; r < plan->n_reducers; r++)
+    for (size_t r = 0; r < plan->n_reducers; r++) {
         for (size_t i = 0; i < plan->n_sites && status == NISSL_OK; i++) {
             nissl__states *states = &of->states[i * plan->n_reducers + r];
             emission e = {of->store, i, plan->reducers[r]->name};
@@ -541,6 +620,11 @@ static nissl_status write_results(recorder *rec, subject *of, nissl_error *err)
                 states->reducer->finish(nissl__states_finish(states), states->site, emit, &e, err);
             nissl__states_free(states);
         }
+        for (size_t i = 0; i < plan->n_sites && status == NISSL_OK; i++)
+            if (!(plan->reducers[r]->needs & NISSL_REDUCER_STREAM) &&
+                plan->reducers[r]->bytes(&plan->sites[i].site, 1) == 0)
+                status = nissl__store_absent(of->store, i, plan->reducers[r]->name, err);
+    }
     return status == NISSL_OK ? nissl__store_close(of->store, err) : status;
 }
 

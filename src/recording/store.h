@@ -37,6 +37,10 @@ nissl_status nissl__store_reopen(nissl__store *store, nissl_error *err);
 nissl_status nissl__store_array(nissl__store *store, size_t site, const char *name,
                                 const char *unit, const char *description, const nissl_array *array,
                                 nissl_error *err);
+/* Rows of a site at which a reducer has nothing to do, in the arrays that it emitted elsewhere:
+ * NaN, and -1 in whole numbers. */
+nissl_status nissl__store_absent(nissl__store *store, size_t site, const char *reducer,
+                                 nissl_error *err);
 nissl_status nissl__store_close(nissl__store *store, nissl_error *err);
 nissl_status nissl__store_publish(nissl__store *store, nissl_error *err);
 /* Removes PATH.partial if it was not published. */

@@ -24,7 +24,25 @@ struct nissl__store {
     size_t n_arrays;
     char *arrays[MAX_ARRAYS];        /* names of the arrays seen */
     const char *columns[MAX_ARRAYS]; /* their columns in units */
+    nissl_type types[MAX_ARRAYS];
+    int64_t widths[MAX_ARRAYS]; /* second axis; 0 = none */
 };
+
+/* Rows of units of which a reducer says nothing are there all the same. */
+static uint64_t absent_bytes(const nissl_plan *plan, const nissl_reducer *reducer)
+{
+    uint64_t absent = 0, of_a_unit = 0;
+    if (reducer->needs & NISSL_REDUCER_STREAM)
+        return 0;
+    for (size_t i = 0; i < plan->n_sites; i++) {
+        const nissl_reducer_site *site = &plan->sites[i].site;
+        if (reducer->bytes(site, 1) > 0)
+            of_a_unit = reducer->result_bytes(site) / (uint64_t)site->n_units;
+        else
+            absent += (uint64_t)site->n_units;
+    }
+    return absent * of_a_unit;
+}
 
 uint64_t nissl__store_overhead(const nissl_plan *plan)
 {
@@ -46,6 +64,8 @@ uint64_t nissl__store_overhead(const nissl_plan *plan)
             (factor->n_levels ? 4 : 0) + (factor->kind == NISSL_FACTOR_CONTINUOUS ? 8 : 32 + 8);
         total += 4096 + n_stimuli * row + (uint64_t)factor->n_levels * 56;
     }
+    for (size_t r = 0; r < plan->n_reducers; r++)
+        total += absent_bytes(plan, plan->reducers[r]);
     return total + plan->n_reducers * 3000;
 }
 
@@ -514,6 +534,8 @@ nissl_status nissl__store_array(nissl__store *store, size_t site, const char *na
         nissl__h5_fixed_attr(&store->h5, path, "array", name);
         nissl__h5_fixed_attr(&store->h5, path, "unit", unit);
         store->arrays[i] = nissl__strdup(name);
+        store->types[i] = array->type;
+        store->widths[i] = array->rank > 1 ? array->shape[1] : 0;
         store->n_arrays += store->arrays[i] != NULL;
     }
     if (i == store->n_arrays) {
@@ -527,6 +549,39 @@ nissl_status nissl__store_array(nissl__store *store, size_t site, const char *na
                    array->data);
     nissl__h5_quiet_end(quiet);
     return h5_status(store, err);
+}
+
+nissl_status nissl__store_absent(nissl__store *store, size_t site, const char *reducer,
+                                 nissl_error *err)
+{
+    const nissl__planned_site *of = &store->plan->sites[site];
+    nissl__h5_quiet quiet = nissl__h5_quiet_begin();
+    nissl_status status = NISSL_OK;
+    errno = 0;
+    for (size_t i = 0; i < store->n_arrays && status == NISSL_OK; i++) {
+        int64_t shape[2] = {of->site.n_units, store->widths[i]};
+        int64_t n = shape[0] * NISSL__MAX(shape[1], 1);
+        size_t size = nissl_type_size(store->types[i]), length = strlen(reducer);
+        char path[900], *data;
+        if (strncmp(store->arrays[i], reducer, length) != 0 || store->arrays[i][length] != '/')
+            continue;
+        data = nissl__alloc((size_t)n, size);
+        if (!data) {
+            status = NISSL__NO_MEMORY(err, (size_t)n * size);
+            break;
+        }
+        memset(data, 0xff, (size_t)n * size); /* -1 */
+        for (int64_t k = 0; k < n && store->types[i] == NISSL_FLOAT32; k++)
+            ((float *)(void *)data)[k] = NAN;
+        for (int64_t k = 0; k < n && store->types[i] == NISSL_FLOAT64; k++)
+            ((double *)(void *)data)[k] = NAN;
+        snprintf(path, sizeof path, "/units/%s", store->columns[i]);
+        nissl__h5_rows(&store->h5, path, store->types[i], store->widths[i] ? 2 : 1, shape,
+                       of->first_unit, data);
+        nissl__free(data);
+    }
+    nissl__h5_quiet_end(quiet);
+    return status == NISSL_OK ? h5_status(store, err) : status;
 }
 
 nissl_status nissl__store_close(nissl__store *store, nissl_error *err)

@@ -1,5 +1,6 @@
 /* One value per stimulus and unit from a view of any strides; see summary.h for the order. */
 #include "foundation/foundation.h"
+#include "recording/axes.h"
 #include "recording/summary.h"
 
 #if defined(__x86_64__)
@@ -88,74 +89,6 @@ const nissl__summary_kernels *nissl__summary_kernels_of(nissl__isa isa)
     return &kernels_base;
 }
 
-/* Some axes of a view, in order, with strides. */
-typedef struct axes {
-    int n;
-    int64_t size[NISSL_MAX_RANK], stride[NISSL_MAX_RANK];
-    int64_t count;
-} axes;
-
-/* Collects the axes of one role; neighbours that can be walked with one stride become one. */
-static axes axes_of(const nissl_view *view, nissl_axis_role role)
-{
-    axes a = {.count = 1};
-    for (int i = 0; i < view->rank; i++) {
-        if (view->role[i] != role)
-            continue;
-        a.count *= view->shape[i];
-        if (view->shape[i] == 1)
-            continue;
-        if (a.n > 0 && a.stride[a.n - 1] == view->shape[i] * view->stride[i]) {
-            a.size[a.n - 1] *= view->shape[i];
-            a.stride[a.n - 1] = view->stride[i];
-        } else {
-            a.size[a.n] = view->shape[i];
-            a.stride[a.n++] = view->stride[i];
-        }
-    }
-    return a;
-}
-
-/* Offset of the index-th element in row-major order. */
-static int64_t offset_of(const axes *a, int64_t index)
-{
-    int64_t offset = 0;
-    for (int i = a->n - 1; i >= 0; i--) {
-        offset += index % a->size[i] * a->stride[i];
-        index /= a->size[i];
-    }
-    return offset;
-}
-
-static float element(const nissl_view *view, int64_t offset)
-{
-    switch (view->type) {
-    case NISSL_FLOAT32: return ((const float *)view->data)[offset];
-    case NISSL_FLOAT64: return (float)((const double *)view->data)[offset];
-    case NISSL_FLOAT16: return nissl__half_to_float(((const uint16_t *)view->data)[offset]);
-    default: return nissl__bfloat_to_float(((const uint16_t *)view->data)[offset]);
-    }
-}
-
-/* A walk over axes in row-major order. */
-typedef struct walk {
-    const axes *a;
-    int64_t index[NISSL_MAX_RANK], offset;
-} walk;
-
-static int64_t next_offset(walk *w)
-{
-    int64_t offset = w->offset;
-    for (int i = w->a->n - 1; i >= 0; i--) {
-        w->offset += w->a->stride[i];
-        if (++w->index[i] < w->a->size[i])
-            break;
-        w->offset -= w->a->size[i] * w->a->stride[i];
-        w->index[i] = 0;
-    }
-    return offset;
-}
-
 /* The positions of a block and the units of a chunk side by side: packed [n, n_units]. */
 static void pack(const nissl_view *view, int64_t origin, const int64_t *position, int64_t n,
                  const int64_t *unit, int64_t n_units, float *packed)
@@ -172,28 +105,29 @@ static void pack(const nissl_view *view, int64_t origin, const int64_t *position
     } else {
         for (int64_t u = 0; u < n_units; u++)
             for (int64_t p = 0; p < n; p++)
-                packed[p * n_units + u] = element(view, origin + unit[u] + position[p]);
+                packed[p * n_units + u] = nissl__view_element(view, origin + unit[u] + position[p]);
     }
 }
 
 /* Any strides and types: packs 64 units by 64 positions at a time. */
 static void summarise_packed(const nissl__summary_kernels *kernels, const nissl_view *view,
-                             int64_t origin, bool max, const axes *units, const axes *positions,
-                             double *sum, float *value, uint32_t *active)
+                             int64_t origin, bool max, const nissl__axes *units,
+                             const nissl__axes *positions, double *sum, float *value,
+                             uint32_t *active)
 {
     float packed[64 * 64];
     int64_t unit[64], position[64];
-    walk along_units = {.a = units};
+    nissl__walk along_units = {.a = units};
     for (int64_t u = 0; u < units->count; u += 64) {
         int64_t n_units = NISSL__MIN(64, units->count - u);
         uint32_t *a = active ? active + u : NULL;
-        walk along_positions = {.a = positions};
+        nissl__walk along_positions = {.a = positions};
         for (int64_t i = 0; i < n_units; i++)
-            unit[i] = next_offset(&along_units);
+            unit[i] = nissl__walk_next(&along_units);
         for (int64_t first = 0; first < positions->count; first += 64) {
             int64_t n = NISSL__MIN(64, positions->count - first);
             for (int64_t i = 0; i < n; i++)
-                position[i] = next_offset(&along_positions);
+                position[i] = nissl__walk_next(&along_positions);
             pack(view, origin, position, n, unit, n_units, packed);
             if (max)
                 kernels->max_block(packed, n_units, n, n_units, value + u, a);
@@ -205,8 +139,9 @@ static void summarise_packed(const nissl__summary_kernels *kernels, const nissl_
 
 /* One stimulus, block by block: units adjacent and one stride between positions, or any view. */
 static void summarise_blocks(const nissl__summary_kernels *kernels, const nissl_view *view,
-                             int64_t origin, bool max, const axes *units, const axes *positions,
-                             double *sum, float *value, uint32_t *active)
+                             int64_t origin, bool max, const nissl__axes *units,
+                             const nissl__axes *positions, double *sum, float *value,
+                             uint32_t *active)
 {
     int64_t n_units = units->count, n_positions = positions->count;
     for (int64_t u = 0; u < n_units; u++) {
@@ -240,15 +175,16 @@ void nissl__summarise_clip(const nissl__summary_kernels *kernels, const nissl_vi
                            const nissl_view *out, float low, float high, int64_t n_stimuli,
                            double *scratch, nissl__summary_of of_in, nissl__summary_of of_out)
 {
-    axes stimuli = axes_of(in, NISSL_AXIS_STIMULUS), positions = axes_of(in, NISSL_AXIS_POSITION);
-    axes out_stimuli = axes_of(out, NISSL_AXIS_STIMULUS);
-    axes out_positions = axes_of(out, NISSL_AXIS_POSITION);
-    int64_t n_units = axes_of(in, NISSL_AXIS_UNIT).count, n_positions = positions.count;
+    nissl__axes stimuli = nissl__axes_of(in, NISSL_AXIS_STIMULUS),
+                positions = nissl__axes_of(in, NISSL_AXIS_POSITION);
+    nissl__axes out_stimuli = nissl__axes_of(out, NISSL_AXIS_STIMULUS);
+    nissl__axes out_positions = nissl__axes_of(out, NISSL_AXIS_POSITION);
+    int64_t n_units = nissl__axes_of(in, NISSL_AXIS_UNIT).count, n_positions = positions.count;
     int64_t stride = positions.n ? positions.stride[0] : 0;
     int64_t out_stride = out_positions.n ? out_positions.stride[0] : 0;
     for (int64_t s = 0; s < stimuli.count; s++) {
-        const float *x = (const float *)in->data + offset_of(&stimuli, s);
-        float *y = (float *)out->data + offset_of(&out_stimuli, s);
+        const float *x = (const float *)in->data + nissl__axes_offset(&stimuli, s);
+        float *y = (float *)out->data + nissl__axes_offset(&out_stimuli, s);
         uint32_t *active = NULL, *out_active = NULL;
         memset(scratch, 0, 2 * (size_t)n_units * sizeof *scratch);
         if (s < n_stimuli && of_in.active) {
@@ -290,9 +226,9 @@ nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summa
                               const nissl_view *view, int64_t n_stimuli, double *scratch,
                               float *value, uint32_t *active, nissl_error *err)
 {
-    axes stimuli = axes_of(view, NISSL_AXIS_STIMULUS);
-    axes units = axes_of(view, NISSL_AXIS_UNIT);
-    axes positions = axes_of(view, NISSL_AXIS_POSITION);
+    nissl__axes stimuli = nissl__axes_of(view, NISSL_AXIS_STIMULUS);
+    nissl__axes units = nissl__axes_of(view, NISSL_AXIS_UNIT);
+    nissl__axes positions = nissl__axes_of(view, NISSL_AXIS_POSITION);
     bool max = summary == NISSL_SUMMARY_MAX, is_float = view->type == NISSL_FLOAT32;
     bool adjacent_units = units.n == 0 || (units.n == 1 && units.stride[0] == 1);
     bool adjacent_positions = units.n <= 1 && positions.n == 1 && positions.stride[0] == 1;
@@ -310,7 +246,7 @@ nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summa
                            (long long)n_stimuli, (long long)stimuli.count, (long long)n_units,
                            (long long)n_positions);
     for (int64_t s = 0; s < n_stimuli; s++) {
-        int64_t origin = offset_of(&stimuli, s);
+        int64_t origin = nissl__axes_offset(&stimuli, s);
         float *v = value + s * n_units;
         uint32_t *a = active ? active + s * n_units : NULL;
         if (summary == NISSL_SUMMARY_CENTRE && !active) {
@@ -329,7 +265,8 @@ nissl_status nissl__summarise(const nissl__summary_kernels *kernels, nissl_summa
         }
         if (summary == NISSL_SUMMARY_CENTRE)
             for (int64_t u = 0; u < n_units; u++)
-                v[u] = plain(element(view, origin + centre + offset_of(&units, u)));
+                v[u] = plain(
+                    nissl__view_element(view, origin + centre + nissl__axes_offset(&units, u)));
     }
     return NISSL_OK;
 }
