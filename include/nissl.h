@@ -4,11 +4,13 @@
 
 #include "nissl/anova.h"
 #include "nissl/array.h"
+#include "nissl/compare.h"
 #include "nissl/context.h"
 #include "nissl/error.h"
 #include "nissl/examine.h"
 #include "nissl/information.h"
 #include "nissl/network.h"
+#include "nissl/population.h"
 #include "nissl/recording.h"
 #include "nissl/reducer.h"
 #include "nissl/report.h"
