@@ -6,11 +6,12 @@
  *
  * plain   forward passes alone: fused as the compiler likes, inputs in memory, nothing looked at
  * exact   forward passes that compute every site as the file writes it, nothing looked at
- * files   loading every stimulus from STIMULI.npy and hashing the file, as a recording does before
- * and between its passes summary the same as exact, and every site summarised to one value per
- * stimulus and unit record  nissl_record of every site to RECORDING: loading and hashing the
- * stimuli, forward passes, summaries, reducers, the file; all but making the plan, which packs the
- * weights
+ * summary the same, and every site summarised to one value per stimulus and unit
+ * record  nissl_record of every site to RECORDING: loading and hashing the stimuli, forward passes,
+ *         summaries, reducers, the file; all but making the plan, which packs the weights
+ * pass    the same; answers the milliseconds of its pass alone, without hashing the stimuli,
+ *         allocating states and writing the file, whose cost does not grow with the stimuli's work
+ * files   loading every stimulus and hashing the file, as a recording does
  *
  * All use the micro-batch that the plan of the recording has, and THREADS workers.
  * First line out: micro-batch, stimuli, sites, units.
@@ -28,9 +29,9 @@ typedef struct work {
     nissl_run **plain_runs, **exact_runs;
     nissl_run **runs;
     const nissl_stimuli *stimuli;
-    float **loaded; /* [workers] one micro-batch */
-    float *input;   /* [n_stimuli, size] */
-    float **value;  /* [workers] one site of one micro-batch */
+    char **loaded; /* [workers] one micro-batch */
+    char *input;   /* [n_stimuli, size] of the input's type */
+    float **value; /* [workers] one site of one micro-batch */
     uint32_t **active;
     double **scratch; /* [workers] */
     int64_t micro, n, size;
@@ -76,7 +77,9 @@ static nissl_status run_one(void *user, int64_t task, int worker, nissl_error *e
     watch o = {w, worker};
     const nissl_site *in = nissl_program_input(w->program, 0);
     int64_t first = NISSL__MIN(task * w->micro, w->n - w->micro);
-    nissl_view view = nissl_view_of(w->input + first * w->size, NISSL_FLOAT32, in->rank, in->shape);
+    nissl_view view =
+        nissl_view_of(w->input + (size_t)(first * w->size) * nissl_type_size(in->type), in->type,
+                      in->rank, in->shape);
     return nissl_run_forward(w->runs[worker], &view, 1, observe, &o, err);
 }
 
@@ -85,6 +88,13 @@ static nissl_status load_one(void *user, int64_t task, int worker, nissl_error *
     work *w = user;
     int64_t first = NISSL__MIN(task * w->micro, w->n - w->micro);
     return nissl_stimuli_load(w->stimuli, first, w->micro, w->loaded[worker], err);
+}
+
+/* user: where the milliseconds of a recording's pass go. */
+static void note_pass(void *user, const nissl_progress *progress)
+{
+    if (progress->finished && strcmp(progress->task, "recording") == 0)
+        *(double *)user = progress->seconds * 1e3;
 }
 
 int main(int argc, char **argv)
@@ -101,6 +111,7 @@ int main(int argc, char **argv)
     nissl_record_options record_options = {.overwrite = true};
     work w = {0};
     char line[64];
+    double pass = 0;
     if (argc < 5) {
         fputs("usage: record MODEL STIMULI.npy THREADS RECORDING [REDUCERS]\n", stderr);
         return 2;
@@ -109,8 +120,13 @@ int main(int argc, char **argv)
     if (argc > 5)
         plan_options.reducers = argv[5];
     context_options.threads = threads;
+    context_options.progress = note_pass;
+    context_options.progress_user = &pass;
     check(nissl_context_new(&context_options, &ctx, &err), &err);
     check(nissl_network_open(ctx, argv[1], &network, &err), &err);
+    const nissl_port *port = nissl_network_input(network, 0);
+    nissl_view wanted = nissl_view_of(NULL, port->type, port->rank, port->shape);
+    stimuli_options.input_shape = &wanted;
     check(nissl_stimuli_open(ctx, argv[2], &stimuli_options, &stimuli, &err), &err);
     check(nissl_plan_new(ctx, network, stimuli, &plan_options, &plan, &err), &err);
     w.n = nissl_stimuli_count(stimuli);
@@ -125,7 +141,7 @@ int main(int argc, char **argv)
         largest = NISSL__MAX(largest, nissl_program_site(w.exact, i)->n_units);
     }
     w.size = in->n_units * in->n_positions;
-    w.input = memory((size_t)(w.n * w.size), sizeof *w.input);
+    w.input = memory((size_t)(w.n * w.size), nissl_type_size(in->type));
     check(nissl_stimuli_load(stimuli, 0, w.n, w.input, &err), &err);
     w.plain_runs = memory((size_t)threads, sizeof(nissl_run *));
     w.exact_runs = memory((size_t)threads, sizeof(nissl_run *));
@@ -139,7 +155,7 @@ int main(int argc, char **argv)
         check(nissl_run_new(w.exact, &w.exact_runs[i], &err), &err);
         w.value[i] = memory((size_t)(w.micro * largest), sizeof **w.value);
         w.active[i] = memory((size_t)(w.micro * largest), sizeof **w.active);
-        w.loaded[i] = memory((size_t)(w.micro * w.size), sizeof **w.loaded);
+        w.loaded[i] = memory((size_t)(w.micro * w.size), nissl_type_size(in->type));
         w.scratch[i] = memory((size_t)largest, sizeof **w.scratch);
     }
     printf("%lld %lld %zu %lld\n", (long long)w.micro, (long long)w.n,
@@ -148,7 +164,7 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = '\0';
         double begin = nissl__now();
-        if (strcmp(line, "record") == 0) {
+        if (strcmp(line, "record") == 0 || strcmp(line, "pass") == 0) {
             nissl_subject subject = {network, argv[4], "network"};
             check(nissl_record(ctx, plan, stimuli, &subject, 1, &record_options, &err), &err);
         } else if (strcmp(line, "files") == 0) {
@@ -162,7 +178,8 @@ int main(int argc, char **argv)
             w.runs = plain ? w.plain_runs : w.exact_runs;
             check(nissl__parallel(ctx, (w.n + w.micro - 1) / w.micro, run_one, &w, &err), &err);
         }
-        printf("%.4f\n", (nissl__now() - begin) * 1e3);
+        double ms = (nissl__now() - begin) * 1e3;
+        printf("%.4f\n", strcmp(line, "pass") == 0 ? pass : ms);
         fflush(stdout);
     }
     for (int i = 0; i < threads; i++) {

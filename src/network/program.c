@@ -164,45 +164,6 @@ static void fill_site(nissl__compiler *c, int index, nissl_site *site)
     }
 }
 
-static int find_site(const nissl_program *program, int value)
-{
-    for (int i = 0; i < program->n_sites; i++)
-        if (program->site_values[i] == value)
-            return i;
-    return -1;
-}
-
-/* A pair of sites is clipped by whoever reports them, unless another step has taken part of either
- * (a site that is in two pairs keeps the first). */
-static nissl_status pair_clipped_sites(const nissl__compiler *c, nissl_program *program,
-                                       nissl_error *err)
-{
-    program->clip_in = nissl__alloc((size_t)c->n_steps, sizeof *program->clip_in);
-    program->clip_out = nissl__alloc((size_t)c->n_steps, sizeof *program->clip_out);
-    program->clip_step = nissl__alloc((size_t)program->n_sites, sizeof *program->clip_step);
-    if (!program->clip_in || !program->clip_out || !program->clip_step)
-        return NISSL__NO_MEMORY(err, (size_t)c->n_steps * sizeof *program->clip_in);
-    for (int i = 0; i < program->n_sites; i++)
-        program->clip_step[i] = -1;
-    for (int i = 0; i < c->n_steps; i++) {
-        const nissl__step *step = &c->steps[i];
-        int64_t pixel;
-        program->clip_in[i] = program->clip_out[i] = -1;
-        if (!step->clips || step->empty)
-            continue;
-        int in = find_site(program, step->inputs[0]), out = find_site(program, step->outputs[0]);
-        if (in < 0 || out < 0 || program->clip_step[in] >= 0 || program->site_step[in] >= i ||
-            !nissl__is_channels_last(&c->values[step->inputs[0]], &pixel) ||
-            !nissl__is_channels_last(&c->values[step->outputs[0]], &pixel) ||
-            c->values[step->inputs[0]].unit_axis != 1 || c->values[step->outputs[0]].unit_axis != 1)
-            continue;
-        program->clip_in[i] = in;
-        program->clip_out[i] = out;
-        program->clip_step[in] = program->clip_step[out] = i;
-    }
-    return NISSL_OK;
-}
-
 static nissl_status list_sites(nissl__compiler *c, nissl_program *program, nissl_error *err)
 {
     int n = 0;
@@ -311,7 +272,7 @@ static nissl_status compile_for_batch(nissl__compiler *c, nissl_program **out, n
             c->values[c->network->outputs[i]].output = true;
     }
     if ((status = list_sites(c, program, err)) != NISSL_OK ||
-        (status = pair_clipped_sites(c, program, err)) != NISSL_OK)
+        (status = nissl__find_chains(c, program, err)) != NISSL_OK)
         goto done;
     program->network = c->network;
     program->batch = c->batch;
@@ -413,9 +374,9 @@ void nissl_program_free(nissl_program *program)
     nissl__free(program->sites);
     nissl__free(program->site_values);
     nissl__free(program->site_step);
-    nissl__free(program->clip_in);
-    nissl__free(program->clip_out);
-    nissl__free(program->clip_step);
+    nissl__free(program->chains);
+    nissl__free(program->chained_step);
+    nissl__free(program->chained_site);
     nissl__free(program->inputs);
     nissl__free(program);
 }

@@ -11,6 +11,7 @@
 
 #include "foundation/foundation.h"
 #include "network/graph.h"
+#include "network/run.h"
 
 #define NISSL__MAX_OPERANDS 64
 
@@ -91,6 +92,7 @@ struct nissl__step {
     double operations;   /* of convolutions and products, per run */
     bool clips;          /* output 0 = min(max(input 0, low), high), NaN kept */
     float low, high;
+    const float *scale, *shift; /* [channels]: output 0 = input 0 * scale + shift; or NULL */
 };
 
 typedef struct nissl__compiler {
@@ -122,13 +124,12 @@ struct nissl_program {
     void **owned;
     int n_owned;
     int n_sites;
-    nissl_site *sites; /* observed, in execution order */
-    int *site_values;  /* [n_sites] */
-    int *site_step;    /* [n_sites] step after which it is reported, -1 = before the first */
-    int *clip_in;      /* [n_steps] of a step that clips one site into another, both channels-last:
-                          the site it reads, else -1 */
-    int *clip_out;     /* [n_steps] and the site it makes */
-    int *clip_step;    /* [n_sites] the step that a site is clipped in or by, else -1 */
+    nissl_site *sites;    /* observed, in execution order */
+    int *site_values;     /* [n_sites] */
+    int *site_step;       /* [n_sites] step after which it is reported, -1 = before the first */
+    nissl__chain *chains; /* [n_steps] that end with a step; see run.h */
+    bool *chained_step;   /* [n_steps] done by the chain that ends with the next step */
+    bool *chained_site;   /* [n_sites] reported by a chain */
     int n_inputs;
     nissl_site *inputs;
     uint64_t arena_bytes, scratch_bytes, weight_bytes;
@@ -227,6 +228,8 @@ nissl_status nissl__lower(nissl__compiler *c, nissl_error *err);
 nissl_status nissl__fuse(nissl__compiler *c, bool *done, nissl_error *err);
 nissl_status nissl__plan_memory(nissl__compiler *c, uint64_t *arena_bytes, uint64_t *scratch_bytes,
                                 nissl_error *err);
+/* After list_sites: where the recorder may do the work of steps. */
+nissl_status nissl__find_chains(const nissl__compiler *c, nissl_program *program, nissl_error *err);
 double nissl__node_operations(nissl__compiler *c, const nissl__node *node, uint64_t *parameters);
 
 /* ---- kernels shared by operators ---- */

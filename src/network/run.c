@@ -121,32 +121,29 @@ static nissl_status execute_step(nissl_run *run, int index, nissl_error *err)
     return step->execute(step, &call, err);
 }
 
-static nissl_status clip_sites(nissl_run *run, int step, nissl__clip_fn clip, void *user,
-                               nissl_error *err)
+static const nissl_view *site_view(const nissl_run *run, int site)
 {
-    const nissl_program *program = run->program;
-    int in = program->clip_in[step], out = program->clip_out[step];
-    return clip(user, (size_t)in, (size_t)out, &run->views[program->site_values[in]],
-                &run->views[program->site_values[out]], program->steps[step].low,
-                program->steps[step].high, err);
+    return site < 0 ? NULL : &run->views[run->program->site_values[site]];
 }
 
-nissl_status nissl__run_forward_clipping(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
-                                         nissl_observe_fn observe, nissl__clip_fn clip, void *user,
-                                         nissl_error *err)
+nissl_status nissl__run_forward_chaining(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                                         nissl_observe_fn observe, nissl__chain_fn chain,
+                                         void *user, nissl_error *err)
 {
     const nissl_program *program = run->program;
     int site = 0, saved_threads = omp_get_max_threads();
     nissl_status status = take_inputs(run, inputs, n_inputs, err);
     omp_set_num_threads(program->threads);
     for (int i = -1; i < program->n_steps && status == NISSL_OK; i++) {
-        if (i >= 0 && clip && program->clip_in[i] >= 0)
-            status = clip_sites(run, i, clip, user, err);
-        else if (i >= 0)
+        const nissl__chain *ends = i >= 0 && chain ? &program->chains[i] : NULL;
+        if (ends && ends->first >= 0)
+            status = chain(user, ends, site_view(run, ends->first), site_view(run, ends->scaled),
+                           site_view(run, ends->clipped), err);
+        else if (i >= 0 && !(chain && program->chained_step[i]))
             status = execute_step(run, i, err);
         for (; site < program->n_sites && program->site_step[site] <= i && status == NISSL_OK;
              site++)
-            if (observe && !(clip && program->clip_step[site] >= 0))
+            if (observe && !(chain && program->chained_site[site]))
                 status = observe(user, (size_t)site, &run->views[program->site_values[site]], err);
     }
     omp_set_num_threads(saved_threads);
@@ -157,7 +154,7 @@ nissl_status nissl__run_forward_clipping(nissl_run *run, const nissl_view *input
 nissl_status nissl_run_forward(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
                                nissl_observe_fn observe, void *user, nissl_error *err)
 {
-    return nissl__run_forward_clipping(run, inputs, n_inputs, observe, NULL, user, err);
+    return nissl__run_forward_chaining(run, inputs, n_inputs, observe, NULL, user, err);
 }
 
 nissl_status nissl__run_timed(nissl_run *run, const nissl_view *inputs, size_t n_inputs,

@@ -4,17 +4,28 @@
 
 #include "nissl/network.h"
 
-/* Does the work of a step that clips one observed site into another (Relu, Clip), in place of the
- * step and of reporting both sites: out = min(max(in, low), high), NaN kept. Both views are
- * channels-last; out may be in. */
-typedef nissl_status (*nissl__clip_fn)(void *user, size_t in_site, size_t out_site,
-                                       const nissl_view *in, const nissl_view *out, float low,
-                                       float high, nissl_error *err);
+/*
+ * Sites that follow one another element by element: a site, the same scaled and shifted by channel
+ * (BatchNormalization), the same clipped (Relu, Clip: min(max(x, low), high), NaN kept). The first
+ * and at least one of the others exist. All are channels-last.
+ */
+typedef struct nissl__chain {
+    int first, scaled, clipped; /* sites; -1 = there is none. first is -1 where there is no chain */
+    const float *scale, *shift; /* [channels] */
+    float low, high;
+    bool keeps_scaled; /* false: nothing reads the scaled values but the clip */
+} nissl__chain;
 
-/* nissl_run_forward whose observer may also clip: each value of such a pair is read once. clip may
- * be NULL. */
-nissl_status nissl__run_forward_clipping(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
-                                         nissl_observe_fn observe, nissl__clip_fn clip, void *user,
-                                         nissl_error *err);
+/* Does the work of a chain's steps, in place of these and of reporting the sites. Views of sites
+ * that there are not are NULL; they may be the same memory. */
+typedef nissl_status (*nissl__chain_fn)(void *user, const nissl__chain *chain,
+                                        const nissl_view *first, const nissl_view *scaled,
+                                        const nissl_view *clipped, nissl_error *err);
+
+/* nissl_run_forward whose observer may also do the work of chains: each value is read once. chain
+ * may be NULL. */
+nissl_status nissl__run_forward_chaining(nissl_run *run, const nissl_view *inputs, size_t n_inputs,
+                                         nissl_observe_fn observe, nissl__chain_fn chain,
+                                         void *user, nissl_error *err);
 
 #endif

@@ -480,7 +480,7 @@ uint64_t nissl_plan_memory(const nissl_plan *plan, int n_subjects)
                     (uint64_t)plan->task_stimuli * (uint64_t)plan->n_gated * NISSL_N_QUADRANTS *
                         NISSL__QUADRANT_BYTES;
     uint64_t worker = batch * (uint64_t)plan->stimulus_size * nissl_type_size(plan->input.type) +
-                      2 * (uint64_t)plan->max_units * sizeof(double) + (uint64_t)plan->sign_bytes;
+                      3 * (uint64_t)plan->max_units * sizeof(double) + (uint64_t)plan->sign_bytes;
     uint64_t subject =
         plan->weight_bytes + workers * plan->run_bytes + (uint64_t)nissl__plan_slots(plan) * slot;
     for (size_t i = 0; i < plan->n_costs; i++)

@@ -33,7 +33,7 @@ typedef struct subject {
     nissl_program *compiled; /* its own program; NULL where it is the plan's */
     const nissl_program *program;
     int64_t *site_of;      /* [sites of the program] index in the plan, -1 = not recorded */
-    bool clips;            /* pairs of sites that a step clips are summarised at once */
+    bool chains;           /* sites of a chain are summarised at once */
     nissl_run **runs;      /* [workers] */
     slot *slots;           /* [n_slots] */
     nissl__states *states; /* [n_sites, n_reducers] */
@@ -183,21 +183,25 @@ static nissl_status observe(void *user, size_t site, const nissl_view *view, nis
 }
 
 /* Only where every site is recorded by its mean and none is padded. */
-static nissl_status clip(void *user, size_t in_site, size_t out_site, const nissl_view *in,
-                         const nissl_view *out, float low, float high, nissl_error *err)
+static nissl_status observe_chain(void *user, const nissl__chain *chain, const nissl_view *first,
+                                  const nissl_view *scaled, const nissl_view *clipped,
+                                  nissl_error *err)
 {
     const watch *w = user;
     const nissl_plan *plan = w->rec->plan;
-    const size_t sites[2] = {in_site, out_site};
-    nissl__summary_of of[2];
-    for (int i = 0; i < 2; i++) {
+    const int sites[3] = {chain->first, chain->scaled, chain->clipped};
+    nissl__summary_of of[3] = {{NULL}};
+    (void)err;
+    for (int i = 0; i < 3; i++) {
+        if (sites[i] < 0)
+            continue;
         const nissl__planned_site *planned = &plan->sites[w->subject->site_of[sites[i]]];
         int64_t at = planned->first_unit * w->n_task + w->first * planned->site.n_units;
         of[i].value = w->slot->value + at;
         of[i].active = w->slot->active ? w->slot->active + at : NULL;
     }
-    nissl__summarise_clip(w->rec->kernels, in, out, low, high, w->n_stimuli, w->scratch, of[0],
-                          of[1]);
+    nissl__summarise_chain(w->rec->kernels, chain, first, scaled, clipped, w->n_stimuli, w->scratch,
+                           of);
     return NISSL_OK;
 }
 
@@ -227,8 +231,8 @@ static nissl_status run_batch(recorder *rec, int64_t task, int64_t first, int wo
                    first_in_set,
                    rec->scratch[worker],
                    rec->signs[worker]};
-        status = nissl__run_forward_clipping(of->runs[worker], &view, 1, observe,
-                                             of->clips ? clip : NULL, &w, err);
+        status = nissl__run_forward_chaining(of->runs[worker], &view, 1, observe,
+                                             of->chains ? observe_chain : NULL, &w, err);
     }
     return status;
 }
@@ -453,8 +457,8 @@ static nissl_status compile_subject(nissl_context *ctx, recorder *rec, subject *
             "another graph",
             nissl_network_path(network), n_found, plan->n_sites,
             (long long)nissl_program_batch(of->program), (long long)plan->batch);
-    of->clips = n_found == n && plan->summary == NISSL_SUMMARY_MEAN && plan->padded_to == 0 &&
-                plan->n_gated == 0;
+    of->chains = n_found == n && plan->summary == NISSL_SUMMARY_MEAN && plan->padded_to == 0 &&
+                 plan->n_gated == 0;
     rec->allocated += nissl_program_weight_bytes(of->program);
     return NISSL_OK;
 }
@@ -522,7 +526,7 @@ static nissl_status new_shared(recorder *rec, nissl_error *err)
         rec->ready[i] = -1;
     for (size_t w = 0; w < workers; w++) {
         rec->inputs[w] = take(rec, input, nissl_type_size(plan->input.type));
-        rec->scratch[w] = take(rec, 2 * (size_t)plan->max_units, sizeof(double));
+        rec->scratch[w] = take(rec, 3 * (size_t)plan->max_units, sizeof(double));
         if (!rec->inputs[w] || !rec->scratch[w])
             return NISSL__NO_MEMORY(err, input * nissl_type_size(plan->input.type));
         rec->signs[w] = plan->sign_bytes ? take(rec, (size_t)plan->sign_bytes, 1) : NULL;

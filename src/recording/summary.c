@@ -171,36 +171,62 @@ static void summarise_blocks(const nissl__summary_kernels *kernels, const nissl_
         kernels->mean_of_sum(n_units, sum, n_positions, value);
 }
 
-void nissl__summarise_clip(const nissl__summary_kernels *kernels, const nissl_view *in,
-                           const nissl_view *out, float low, float high, int64_t n_stimuli,
-                           double *scratch, nissl__summary_of of_in, nissl__summary_of of_out)
+/* Where a site of a chain lies: [stimuli, positions, units] with adjacent units. */
+typedef struct lay {
+    nissl__axes stimuli;
+    int64_t stride; /* of positions */
+    float *data;
+} lay;
+
+static lay lay_of(const nissl_view *view)
 {
-    nissl__axes stimuli = nissl__axes_of(in, NISSL_AXIS_STIMULUS),
-                positions = nissl__axes_of(in, NISSL_AXIS_POSITION);
-    nissl__axes out_stimuli = nissl__axes_of(out, NISSL_AXIS_STIMULUS);
-    nissl__axes out_positions = nissl__axes_of(out, NISSL_AXIS_POSITION);
-    int64_t n_units = nissl__axes_of(in, NISSL_AXIS_UNIT).count, n_positions = positions.count;
-    int64_t stride = positions.n ? positions.stride[0] : 0;
-    int64_t out_stride = out_positions.n ? out_positions.stride[0] : 0;
-    for (int64_t s = 0; s < stimuli.count; s++) {
-        const float *x = (const float *)in->data + nissl__axes_offset(&stimuli, s);
-        float *y = (float *)out->data + nissl__axes_offset(&out_stimuli, s);
-        uint32_t *active = NULL, *out_active = NULL;
-        memset(scratch, 0, 2 * (size_t)n_units * sizeof *scratch);
-        if (s < n_stimuli && of_in.active) {
-            active = of_in.active + s * n_units;
-            out_active = of_out.active + s * n_units;
-            memset(active, 0, (size_t)n_units * sizeof *active);
-            memset(out_active, 0, (size_t)n_units * sizeof *out_active);
+    lay l = {.stimuli = {.count = 0}};
+    if (view) {
+        nissl__axes positions = nissl__axes_of(view, NISSL_AXIS_POSITION);
+        l.stimuli = nissl__axes_of(view, NISSL_AXIS_STIMULUS);
+        l.stride = positions.n ? positions.stride[0] : 0;
+        l.data = view->data;
+    }
+    return l;
+}
+
+void nissl__summarise_chain(const nissl__summary_kernels *kernels, const nissl__chain *chain,
+                            const nissl_view *first, const nissl_view *scaled,
+                            const nissl_view *clipped, int64_t n_stimuli, double *scratch,
+                            const nissl__summary_of of[3])
+{
+    const nissl_view *const views[3] = {first, scaled, clipped};
+    lay lays[3] = {lay_of(first), lay_of(scaled), lay_of(clipped)};
+    int64_t n_units = nissl__axes_of(first, NISSL_AXIS_UNIT).count;
+    int64_t n_positions = nissl__axes_of(first, NISSL_AXIS_POSITION).count;
+    for (int64_t s = 0; s < lays[0].stimuli.count; s++) {
+        nissl__chain_block b = {.first_stride = lays[0].stride,
+                                .scaled_stride = lays[1].stride,
+                                .clipped_stride = lays[2].stride,
+                                .scale = chain->scale,
+                                .shift = chain->shift,
+                                .low = chain->low,
+                                .high = chain->high};
+        float *data[3] = {NULL};
+        memset(scratch, 0, 3 * (size_t)n_units * sizeof *scratch);
+        for (int k = 0; k < 3; k++) {
+            if (!views[k])
+                continue;
+            data[k] = lays[k].data + nissl__axes_offset(&lays[k].stimuli, s);
+            b.sum[k] = scratch + k * n_units;
+            b.active[k] = s < n_stimuli && of[k].active ? of[k].active + s * n_units : NULL;
+            if (b.active[k])
+                memset(b.active[k], 0, (size_t)n_units * sizeof *b.active[k]);
         }
-        for (int64_t first = 0; first < n_positions; first += 64)
-            kernels->clip_block(x + first * stride, n_units, NISSL__MIN(64, n_positions - first),
-                                stride, low, high, y + first * out_stride, out_stride, scratch,
-                                scratch + n_units, active, out_active);
-        if (s >= n_stimuli)
-            continue;
-        kernels->mean_of_sum(n_units, scratch, n_positions, of_in.value + s * n_units);
-        kernels->mean_of_sum(n_units, scratch + n_units, n_positions, of_out.value + s * n_units);
+        for (int64_t at = 0; at < n_positions; at += 64) {
+            b.first = data[0] + at * lays[0].stride;
+            b.scaled = chain->keeps_scaled ? data[1] + at * lays[1].stride : NULL;
+            b.clipped = clipped ? data[2] + at * lays[2].stride : NULL;
+            kernels->chain_block(&b, n_units, NISSL__MIN(64, n_positions - at));
+        }
+        for (int k = 0; k < 3 && s < n_stimuli; k++)
+            if (views[k])
+                kernels->mean_of_sum(n_units, b.sum[k], n_positions, of[k].value + s * n_units);
     }
 }
 

@@ -11,12 +11,26 @@
 #ifndef NISSL__SUMMARY_H
 #define NISSL__SUMMARY_H
 
+#include "network/run.h"
 #include "nissl/reducer.h"
 
 typedef enum nissl__isa { NISSL__ISA_BASE, NISSL__ISA_AVX2, NISSL__ISA_AVX512 } nissl__isa;
 
 /* The best this machine runs; the tests also ask for lower ones. */
 nissl__isa nissl__summary_isa(void);
+
+/* A block of positions of one stimulus at the sites of a chain (network/run.h): the first, the same
+ * scaled, the same clipped. Units are adjacent, positions stride apart; all may be one memory. */
+typedef struct nissl__chain_block {
+    const float *first;
+    float *scaled;  /* where it is to be kept, or NULL */
+    float *clipped; /* NULL where nothing is clipped */
+    int64_t first_stride, scaled_stride, clipped_stride;
+    const float *scale, *shift; /* [n_units]; NULL where nothing is scaled */
+    float low, high;            /* low <= high */
+    double *sum[3];             /* [n_units] of each site that there is: they are added to */
+    uint32_t *active[3];        /* the same, or all NULL */
+} nissl__chain_block;
 
 /* Kernels for float32 of one stimulus. active may be NULL. */
 typedef struct nissl__summary_kernels {
@@ -31,12 +45,8 @@ typedef struct nissl__summary_kernels {
                            float *value, uint32_t *active);
     void (*max_positions)(const float *x, int64_t n_units, int64_t n_positions, int64_t stride,
                           float *value, uint32_t *active);
-    /* mean_block that clips on the way, out = min(max(block, low), high) with NaN kept, low <=
-     * high, and adds the sums and counts of both; out may be block. active and out_active may be
-     * NULL together. */
-    void (*clip_block)(const float *block, int64_t n_units, int64_t n, int64_t stride, float low,
-                       float high, float *out, int64_t out_stride, double *sum, double *out_sum,
-                       uint32_t *active, uint32_t *out_active);
+    /* n <= 64 positions of a chain, the first of them the first of a block. */
+    void (*chain_block)(const nissl__chain_block *block, int64_t n_units, int64_t n);
     void (*mean_of_sum)(int64_t n_units, const double *sum, int64_t n_positions, float *value);
 } nissl__summary_kernels;
 
@@ -58,13 +68,14 @@ typedef struct nissl__summary_of {
 } nissl__summary_of;
 
 /*
- * Clips all stimuli of a channels-last view into another and takes the means of the first n_stimuli
- * of both: one read and one write of each element; see nissl__clip_fn. The bits are those of
+ * Does the work of a chain for all stimuli of its views and takes the means of the first n_stimuli
+ * of each: one read and one write of each element; see nissl__chain_fn. The bits are those of
  * nissl__summarise.
- * scratch: [2, n_units] float64.
+ * scratch: [3, n_units] float64. of: where each site's summaries go.
  */
-void nissl__summarise_clip(const nissl__summary_kernels *kernels, const nissl_view *in,
-                           const nissl_view *out, float low, float high, int64_t n_stimuli,
-                           double *scratch, nissl__summary_of of_in, nissl__summary_of of_out);
+void nissl__summarise_chain(const nissl__summary_kernels *kernels, const nissl__chain *chain,
+                            const nissl_view *first, const nissl_view *scaled,
+                            const nissl_view *clipped, int64_t n_stimuli, double *scratch,
+                            const nissl__summary_of of[3]);
 
 #endif

@@ -169,50 +169,86 @@ static void test_same_bits(void **state)
     }
 }
 
-/* Clipping on the way gives the clipped tensor and the bits of both summaries, in place or not. */
-static void test_clip(void **state)
+/* The kinds of chain, in memory of their own or in one. */
+static const struct {
+    bool scales, clips, in_place;
+} chains[] = {{false, true, false}, {false, true, true}, {true, false, false},
+              {true, false, true},  {true, true, false}, {true, true, true}};
+
+/* A chain gives its tensors and the bits of the summaries of each, at every instruction set. */
+static void test_chain(void **state)
 {
     static const float bounds[][2] = {{0, INFINITY}, {0, 6}, {-0.5f, 0.25f}, {0.1f, 1}};
     for (size_t k = 0; k < 4 * (sizeof shapes / sizeof *shapes); k++) {
         const int64_t *shape = shapes[k / 4];
-        float low = bounds[k % 4][0], high = bounds[k % 4][1];
-        site s = new_site(3, shape[0], shape[1], shape[2], 200 + k), after = s;
+        site s = new_site(3, shape[0], shape[1], shape[2], 200 + k), scaled = s, clipped = s;
         size_t n = (size_t)(s.n * s.c), all = n * (size_t)(s.h * s.w);
-        float *value = nissl__alloc(4 * n, sizeof *value);
-        uint32_t *active = nissl__alloc(4 * n, sizeof *active);
-        double *scratch = nissl__alloc(2 * (size_t)s.c, sizeof *scratch);
+        float *value = nissl__alloc(6 * n, sizeof *value);
+        uint32_t *active = nissl__alloc(6 * n, sizeof *active);
+        double *scratch = nissl__alloc(3 * (size_t)s.c, sizeof *scratch);
+        float *scale = nissl__alloc((size_t)s.c, sizeof *scale);
+        float *shift = nissl__alloc((size_t)s.c, sizeof *shift);
+        scaled.logical = nissl__alloc(all, sizeof(float));
+        clipped.logical = nissl__alloc(all, sizeof(float));
+        for (int64_t i = 0; i < s.c; i++) {
+            scale[i] = (float)nissl__random_normal(k, 2, (uint64_t)i);
+            shift[i] = (float)nissl__random_normal(k, 3, (uint64_t)i);
+        }
         s.logical[all / 2] = -0.0f;
         if (k % 3 == 0)
             s.logical[all / 3] = NAN;
-        after.logical = nissl__alloc(all, sizeof(float));
-        for (size_t i = 0; i < all; i++) {
-            float v = s.logical[i];
-            after.logical[i] = v < low ? low : v > high ? high : v;
-        }
-        plain_loop(&s, NISSL_SUMMARY_MEAN, value, active);
-        plain_loop(&after, NISSL_SUMMARY_MEAN, value + n, active + n);
-        nissl_view expected = lay_out(&after, CHANNELS_LAST);
-        for (int isa = 0; isa <= (int)nissl__summary_isa(); isa++)
-            for (int how = 0; how < 4; how++) {
-                bool in_place = how & 1, count = how & 2;
-                nissl_view in = lay_out(&s, CHANNELS_LAST), out = lay_out(&s, CHANNELS_LAST);
-                nissl__summary_of of[2] = {{value + 2 * n, count ? active + 2 * n : NULL},
-                                           {value + 3 * n, count ? active + 3 * n : NULL}};
-                memset(value + 2 * n, 0xff, 2 * n * sizeof *value);
-                memset(active + 2 * n, 0xff, 2 * n * sizeof *active);
-                nissl__summarise_clip(nissl__summary_kernels_of((nissl__isa)isa), &in,
-                                      in_place ? &in : &out, low, high, s.n, scratch, of[0], of[1]);
-                assert_memory_equal(value, value + 2 * n, 2 * n * sizeof *value);
-                if (count)
-                    assert_memory_equal(active, active + 2 * n, 2 * n * sizeof *active);
-                assert_memory_equal((in_place ? &in : &out)->data, expected.data,
-                                    all * sizeof(float));
-                nissl__free(in.data);
-                nissl__free(out.data);
+        for (size_t kind = 0; kind < sizeof chains / sizeof *chains; kind++) {
+            bool scales = chains[kind].scales, clips = chains[kind].clips;
+            nissl__chain chain = {.scale = scales ? scale : NULL,
+                                  .shift = scales ? shift : NULL,
+                                  .low = bounds[k % 4][0],
+                                  .high = bounds[k % 4][1],
+                                  .keeps_scaled = scales && !(clips && chains[kind].in_place)};
+            for (size_t i = 0; i < all; i++) {
+                size_t unit = i / (size_t)(s.h * s.w) % (size_t)s.c;
+                float v = s.logical[i];
+                scaled.logical[i] = v = scales ? v * scale[unit] + shift[unit] : v;
+                clipped.logical[i] = v < chain.low ? chain.low : v > chain.high ? chain.high : v;
             }
-        nissl__free(expected.data);
-        nissl__free(after.logical);
+            plain_loop(&s, NISSL_SUMMARY_MEAN, value, active);
+            plain_loop(&scaled, NISSL_SUMMARY_MEAN, value + n, active + n);
+            plain_loop(&clipped, NISSL_SUMMARY_MEAN, value + 2 * n, active + 2 * n);
+            nissl_view expected[2] = {lay_out(&scaled, CHANNELS_LAST),
+                                      lay_out(&clipped, CHANNELS_LAST)};
+            for (int isa = 0; isa <= (int)nissl__summary_isa(); isa++) {
+                nissl_view memory[3], at[3];
+                nissl__summary_of of[3];
+                for (int i = 0; i < 3; i++) {
+                    memory[i] = lay_out(&s, CHANNELS_LAST);
+                    at[i] = memory[chains[kind].in_place ? 0 : i];
+                    of[i].value = value + (3 + (size_t)i) * n;
+                    of[i].active = active + (3 + (size_t)i) * n;
+                }
+                memset(value + 3 * n, 0xff, 3 * n * sizeof *value);
+                nissl__summarise_chain(nissl__summary_kernels_of((nissl__isa)isa), &chain, &at[0],
+                                       scales ? &at[1] : NULL, clips ? &at[2] : NULL, s.n, scratch,
+                                       of);
+                for (int i = 0; i < 3; i++)
+                    if (i == 0 || (i == 1 && scales) || (i == 2 && clips)) {
+                        assert_memory_equal(value + (size_t)i * n, of[i].value, n * sizeof *value);
+                        assert_memory_equal(active + (size_t)i * n, of[i].active,
+                                            n * sizeof *active);
+                    }
+                if (chain.keeps_scaled)
+                    assert_memory_equal(at[1].data, expected[0].data, all * sizeof(float));
+                if (clips)
+                    assert_memory_equal(at[2].data, expected[1].data, all * sizeof(float));
+                for (int i = 0; i < 3; i++)
+                    nissl__free(memory[i].data);
+            }
+            nissl__free(expected[0].data);
+            nissl__free(expected[1].data);
+        }
+        nissl__free(scaled.logical);
+        nissl__free(clipped.logical);
         nissl__free(s.logical);
+        nissl__free(scale);
+        nissl__free(shift);
         nissl__free(value);
         nissl__free(active);
         nissl__free(scratch);
@@ -244,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definition),
         cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_chain),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,8 +124,13 @@ static nissl_status lower_batch_norm(nissl__compiler *c, const nissl__node *node
         state->scale[i] = (float)scale;
         state->shift[i] = (float)((double)parameters[1][i] - (double)parameters[2][i] * scale);
     }
-    c->steps[c->n_steps - 1].in_place = true;
-    c->steps[c->n_steps - 1].weight_bytes = 2 * (size_t)channels * sizeof(float);
+    nissl__step *step = &c->steps[c->n_steps - 1];
+    step->in_place = true;
+    if (!state->relu) {
+        step->scale = state->scale;
+        step->shift = state->shift;
+    }
+    step->weight_bytes = 2 * (size_t)channels * sizeof(float);
     return NISSL_OK;
 }
 

@@ -166,20 +166,18 @@ static double representative(const unit_counts *unit, int column)
     return (column < SIDE ? -2 : 2) * (a * (b / (a + b)));
 }
 
-static double quantile_of(const unit_counts *unit, double q)
+/* out: [N_QUANTILES]; quantiles ascend, so one walk over the columns finds them all. */
+static void find_quantiles(const unit_counts *unit, double *out)
 {
-    uint64_t n = 0, rank, seen = 0;
+    uint64_t n = 0, seen = unit->count[0];
     int column = 0;
     for (int i = 0; i < COLUMNS; i++)
         n += unit->count[i];
-    if (n == 0)
-        return NAN;
-    rank = (uint64_t)ceil(q * (double)n);
-    rank = NISSL__MAX(rank, 1);
-    for (;; column++) {
-        seen += unit->count[column];
-        if (seen >= rank)
-            return representative(unit, column);
+    for (int q = 0; q < N_QUANTILES; q++) {
+        uint64_t rank = NISSL__MAX((uint64_t)ceil(quantiles[q] * (double)n), 1);
+        while (n > 0 && seen < rank)
+            seen += unit->count[++column];
+        out[q] = n > 0 ? representative(unit, column) : NAN;
     }
 }
 
@@ -207,8 +205,7 @@ static nissl_status finish(const void *state, const nissl_reducer_site *site, ni
         memcpy(count + u * COLUMNS, units[u].count, sizeof units[u].count);
         not_finite[u] = units[u].n_not_finite;
         top[u] = units[u].top - EXPONENT_ONE;
-        for (int q = 0; q < N_QUANTILES; q++)
-            quantile[u * N_QUANTILES + (size_t)q] = quantile_of(&units[u], quantiles[q]);
+        find_quantiles(&units[u], quantile + u * N_QUANTILES);
     }
     status = nissl__emit(
         emit, user, "counts", "1",
