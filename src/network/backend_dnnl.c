@@ -25,6 +25,7 @@ typedef struct primitive_state {
     void *weights; /* packed */
     void *bias;
     bool accumulate;
+    bool serial; /* runs on one thread, whatever the run's */
 } primitive_state;
 
 typedef struct bound_primitive {
@@ -110,11 +111,15 @@ static nissl_status execute(const nissl__step *step, nissl__call *call, nissl_er
                                                  argument_data(&state->args[i], call));
     if (state->accumulate && call->in[step->overwrite]->data != call->out[0]->data)
         nissl__copy_view(call->in[step->overwrite], call->out[0], call->threads);
+    if (state->serial)
+        omp_set_num_threads(1);
     if (status == dnnl_success)
         status =
             dnnl_primitive_execute(state->primitive, bound->stream, bound->n_args, bound->args);
     if (status == dnnl_success)
         status = dnnl_stream_wait(bound->stream);
+    if (state->serial)
+        omp_set_num_threads(call->threads);
     if (status != dnnl_success)
         return NISSL__FAIL(err, NISSL_ERR_INTERNAL, "oneDNN %s failed with status %d", step->kind,
                            (int)status);
@@ -376,6 +381,13 @@ static dnnl_status_t strided(dnnl_memory_desc_t *desc, int rank, const int64_t *
     return dnnl_memory_desc_init_by_strides(desc, rank, dims, dnnl_f32, strides);
 }
 
+/* Without AVX-512 oneDNN's products depend on the number of threads in their last bits (measured),
+ * so they run on one. */
+static bool products_depend_on_threads(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) != dnnl_cpu_isa_avx512_core;
+}
+
 nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
                                 const nissl__matmul_spec *spec, nissl_error *err)
 {
@@ -410,8 +422,13 @@ nissl_status nissl__dnnl_matmul(nissl__compiler *c, nissl__step *step,
         destroy_state(state);
         return failed(c, err, "matmul description", status);
     }
-    return finish(c, step, state, &op, &spec->epilogue, &plain, spec->b, columns, spec->bias, false,
-                  &good, err);
+    state->serial = products_depend_on_threads();
+    if (state->serial)
+        omp_set_num_threads(1); /* the division of work is made with the primitive */
+    result = finish(c, step, state, &op, &spec->epilogue, &plain, spec->b, columns, spec->bias,
+                    false, &good, err);
+    omp_set_num_threads(c->threads);
+    return result;
 }
 
 static nissl_status sgemm(char b_order, int64_t m, int64_t n, int64_t k, const float *a,
