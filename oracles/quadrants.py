@@ -2,7 +2,7 @@
 """Sign quadrants of the gated units of tests/fixtures/families/llama, from numpy 2.4 over what
 torch's modules saw, as tests/recording/golden_quadrants.h.
 
-    python3 oracles/quadrants.py > tests/recording/golden_quadrants.h
+    python3 oracles/quadrants.py | clang-format > tests/recording/golden_quadrants.h
 
 Each text runs alone. Fails where a sign or an order hangs on rounding. Made with torch 2.13.0,
 transformers 5.24.0.

@@ -105,7 +105,7 @@ const cli_option cli_plan_options[] = {
      .offset = AT(reduce),
      .argument = "LIST",
      .help = "statistics to keep, comma-separated: moments, by-condition, histogram, exemplars, "
-             "frequency, responses [all of these], and quadrants of gated units"},
+             "frequency, responses, quadrants (of gated units) [all but quadrants]"},
     {.name = "summary",
      .type = CLI_TEXT,
      .offset = AT(summary),
