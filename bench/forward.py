@@ -1,6 +1,6 @@
 """Plain forward passes: Nissl, onnxruntime and torch in alternation.
 
-    bench/run.sh forward.py BUILD/bench/forward DATA [--repetitions 11] [--only NAME] [--batches 1,32] [--threads 1,2]
+    bench/run.sh forward.py BUILD/bench/forward [DATA] [--repetitions 11] [--only NAME] [--batches 1,32] [--threads 1,2]
 
 The outputs are compared before the clock starts. Rows that would take more than 30 seconds are repeated less often, but at
 least 5 times. Prints a table: milliseconds (median, range) and the ratio of each
@@ -20,7 +20,7 @@ import transformer
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
-parser.add_argument("data")
+parser.add_argument("data", nargs="?", default=networks.DATA)
 parser.add_argument("--repetitions", type=int, default=11)
 parser.add_argument("--only", default="")
 parser.add_argument("--batches", default="1,32")

@@ -1,6 +1,6 @@
 """Where a forward pass goes, by kind of layer, beside what the machine can do.
 
-    bench/run.sh layers.py BUILD/bench/bench_peak BUILD/bench/bench_layers DATA [--only NAME]
+    bench/run.sh layers.py BUILD/bench/bench_peak BUILD/bench/bench_layers [DATA] [--only NAME]
 
 One thread, one stimulus: each step's fastest of 30 passes. Prints the limits, then a table per network.
 """
@@ -13,7 +13,7 @@ import networks
 parser = argparse.ArgumentParser()
 parser.add_argument("peak")
 parser.add_argument("layers")
-parser.add_argument("data")
+parser.add_argument("data", nargs="?", default=networks.DATA)
 parser.add_argument("--only", default="")
 arguments = parser.parse_args()
 

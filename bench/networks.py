@@ -7,18 +7,21 @@ import onnx
 import resnet50
 import transformer
 
+DATA = os.environ.get("NISSL_DATA", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../shared/data"))
+
 
 def convolutional(data, folder):
-    """Name -> path of an ONNX file."""
+    """Name -> path of an ONNX file, for those whose file is there."""
     path = os.path.join(folder, "resnet50.onnx")
     if not os.path.exists(path):
         resnet50.build(path)
-    return {
+    found = {
         "SqueezeNet 1.1": f"{data}/models/squeezenet1.1/SqueezeNet1.1_fp32_derived.onnx",
         "MobileNet v1 0.5/160": f"{data}/models/mobilenet_v1_0.5_160/mobilenet_v1_0.5_160_fp32_derived.onnx",
         "ResNet-20": f"{data}/models/resnet20_cifar10/resnet20_bn.onnx",
         "ResNet-50 shape": path,
     }
+    return {name: path for name, path in found.items() if os.path.exists(path)}
 
 
 def transformers(folder):

@@ -8,9 +8,9 @@
  * exact   forward passes that compute every site as the file writes it, nothing looked at
  * summary the same, and every site summarised to one value per stimulus and unit
  * record  nissl_record of every site to RECORDING: loading and hashing the stimuli, forward passes,
- *         summaries, reducers, the file; all but making the plan, which packs the weights
- * pass    the same; answers the milliseconds of its pass alone, without hashing the stimuli,
- *         allocating states and writing the file, whose cost does not grow with the stimuli's work
+ *         summaries, reducers, the file; all but making the plan, which packs the weights. A second
+ *         number says how long its pass over the stimuli took, which is all but hashing them,
+ *         allocating states and writing the file
  * files   loading every stimulus and hashing the file, as a recording does
  *
  * All use the micro-batch that the plan of the recording has, and THREADS workers.
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = '\0';
         double begin = nissl__now();
-        if (strcmp(line, "record") == 0 || strcmp(line, "pass") == 0) {
+        if (strcmp(line, "record") == 0) {
             nissl_subject subject = {network, argv[4], "network"};
             check(nissl_record(ctx, plan, stimuli, &subject, 1, &record_options, &err), &err);
         } else if (strcmp(line, "files") == 0) {
@@ -179,7 +179,10 @@ int main(int argc, char **argv)
             check(nissl__parallel(ctx, (w.n + w.micro - 1) / w.micro, run_one, &w, &err), &err);
         }
         double ms = (nissl__now() - begin) * 1e3;
-        printf("%.4f\n", strcmp(line, "pass") == 0 ? pass : ms);
+        if (strcmp(line, "record") == 0)
+            printf("%.4f %.4f\n", ms, pass);
+        else
+            printf("%.4f\n", ms);
         fflush(stdout);
     }
     for (int i = 0; i < threads; i++) {

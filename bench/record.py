@@ -1,13 +1,14 @@
 """Recording moments, histogram, exemplars and frequency of every unit at every site: Nissl's recorder beside its own plain
 forward pass, and beside torch with hooks that compute the same statistics, all in alternation.
 
-    bench/run.sh record.py BUILD/bench/bench_record DATA [--stimuli 500] [--repetitions 5] [--only NAME] [--threads 1,2]
+    bench/run.sh record.py BUILD/bench/bench_record [DATA] [--stimuli 500] [--repetitions 5] [--only NAME] [--threads 1,2]
 
 The statistics are compared before times are printed. Torch runs each batch of BATCHES once and keeps the fastest.
 """
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -21,11 +22,11 @@ import networks
 import peers
 
 BATCHES = (1, 5, 20, 50)
-STEPS = ("plain", "exact", "summary", "record", "files")
+STEPS = ("plain", "exact", "summary", "record")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
-parser.add_argument("data")
+parser.add_argument("data", nargs="?", default=networks.DATA)
 parser.add_argument("--stimuli", type=int, default=500)
 parser.add_argument("--repetitions", type=int, default=5)
 parser.add_argument("--only", default="")
@@ -37,13 +38,16 @@ class Nissl:
     def __init__(self, model, stimuli, threads, recording):
         self.process = subprocess.Popen([arguments.program, model, stimuli, str(threads), recording],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.passes = []
         self.batch, self.n, self.n_sites, self.n_units = map(int, self.process.stdout.readline().split())
 
     def step(self, word):
         def run():
             self.process.stdin.write(word + "\n")
             self.process.stdin.flush()
-            return float(self.process.stdout.readline())
+            ms, *of_pass = map(float, self.process.stdout.readline().split())
+            self.passes += of_pass
+            return ms
         return run
 
     def close(self):
@@ -66,19 +70,19 @@ class Hooked:
     def __call__(self):
         if self.batch not in self.made:
             model = peers.set_batch(onnx.load(self.path), self.batch)
-            statistics = peers.Statistics()
-            network = peers.Torch(model, self.x[:self.batch], self.threads, statistics.observe)
+            observer = peers.Statistics()
+            network = peers.Torch(model, self.x[:self.batch], self.threads, observer.observe)
             parts = [torch.from_numpy(self.x[i:i + self.batch]) for i in range(0, len(self.x), self.batch)]
             parts = [p.contiguous(memory_format=torch.channels_last) if p.dim() == 4 else p for p in parts]
-            self.made[self.batch] = network, statistics, parts
-        network, statistics, parts = self.made[self.batch]
+            self.made[self.batch] = network, observer, parts
+        network, observer, parts = self.made[self.batch]
         torch.set_num_threads(self.threads)
         begin = time.perf_counter()
-        statistics.reset()
+        observer.reset()
         for part in parts:
             network.x = part
             network.forward()
-        self.result = statistics.finish()
+        self.result = observer.finish()
         return (time.perf_counter() - begin) * 1e3
 
 
@@ -107,30 +111,49 @@ def compare(path, result, name):
     assert moved < 5e-3 * total, (name, moved / total)
 
 
+def cell(times):
+    return f"{statistics.median(times):.0f} ({min(times):.0f}-{max(times):.0f})"
+
+
+def measure(name, path, x, threads, with_torch):
+    """One row."""
+    stimuli, recording = os.path.join(folder, "stimuli.npy"), os.path.join(folder, "recording.nwb")
+    np.save(stimuli, x)
+    nissl = Nissl(path, stimuli, threads, recording)
+    words = STEPS if with_torch else ("plain", "record")
+    runners = {word: nissl.step(word) for word in words}
+    if with_torch:
+        runners["torch"] = Hooked(path, x, threads)
+        runners["record"]()
+        compare(recording, runners["torch"].result, name)
+    times = {word: [] for word in runners}
+    nissl.passes.clear()
+    for _ in range(arguments.repetitions):
+        for word, run in runners.items():
+            time.sleep(0.05)
+            times[word].append(run())
+    nissl.close()
+    times["pass"] = nissl.passes
+    middle = {word: statistics.median(t) for word, t in times.items()}
+    cells = [cell(times[word]) if word in times else "" for word in ("plain", "exact", "summary", "pass", "record")]
+    ratios = [f"{middle[word] / middle['plain']:.2f}" for word in ("pass", "record")]
+    peer = [cell(times["torch"]), f"{middle['torch'] / middle['record']:.2f}"] if with_torch else ["", ""]
+    print(f"| {name} | {len(x)} | {nissl.n_sites} | {nissl.n_units} | {threads} | " + " | ".join(cells + ratios + peer) +
+          " |", flush=True)
+
+
 folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 try:
-    print(f"torch {torch.__version__}, {arguments.stimuli} stimuli, every site and unit\n")
-    print("| network | sites | units | threads | plain ms | exact | + summaries | whole recording | of it files | "
-          "(recording - files) / plain | recording / plain | torch, hooks ms | torch / recording |\n"
-          "|---|---|---|---|---|---|---|---|---|---|---|---|---|")
-    for name, path in networks.convolutional(arguments.data, folder).items():
-        if arguments.only and arguments.only not in name:
-            continue
-        shape = [d.dim_value for d in onnx.load(path).graph.input[0].type.tensor_type.shape.dim][1:]
-        x = np.random.default_rng(1).uniform(-0.5, 0.5, [arguments.stimuli] + shape).astype(np.float32)
-        stimuli, recording = os.path.join(folder, "stimuli.npy"), os.path.join(folder, "recording.nwb")
-        np.save(stimuli, x)
-        for threads in map(int, arguments.threads.split(",")):
-            nissl, hooked = Nissl(path, stimuli, threads, recording), Hooked(path, x, threads)
-            nissl.step("record")()
-            compare(recording, hooked.result, name)
-            runners = {word: nissl.step(word) for word in STEPS}
-            runners["torch"] = hooked
-            t = peers.alternate(runners, arguments.repetitions, warm=0)
-            nissl.close()
-            cells = [f"{t[k][0]:.0f} ({t[k][1]:.0f}-{t[k][2]:.0f})" for k in STEPS]
-            print(f"| {name} | {nissl.n_sites} | {nissl.n_units} | {threads} | " + " | ".join(cells) +
-                  f" | {(t['record'][0] - t['files'][0]) / t['plain'][0]:.2f} | {t['record'][0] / t['plain'][0]:.2f} | {t['torch'][0]:.0f} ({t['torch'][1]:.0f}-"
-                  f"{t['torch'][2]:.0f}) | {t['torch'][0] / t['record'][0]:.2f} |", flush=True)
+    print(f"torch {torch.__version__}, every site and unit; milliseconds\n")
+    print("| network | stimuli | sites | units | threads | plain | exact | + summaries | pass | whole recording | "
+          "pass / plain | recording / plain | torch, hooks | torch / recording |\n"
+          "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    rows = [(name, path, arguments.stimuli, True) for name, path in
+            networks.convolutional(arguments.data, folder).items()]
+    rows += [(name, made[0], max(arguments.stimuli // 16, 1), False) for name, made in
+             networks.transformers(folder).items() if made[2] < 512]
+    for name, path, n, with_torch in rows:
+        for threads in map(int, arguments.threads.split(",")) if arguments.only in name else ():
+            measure(name, path, networks.input_of(path, n), threads, with_torch)
 finally:
     shutil.rmtree(folder)

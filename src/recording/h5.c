@@ -73,6 +73,7 @@ void nissl__h5_create(nissl__h5 *h5, const char *path, uint64_t identity)
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     *h5 = (nissl__h5){.identity = identity};
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V110);
+    H5Pset_sieve_buf_size(access, 0); /* rows are written whole: reading around them is waste */
     h5->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     if (h5->file < 0)
@@ -84,6 +85,7 @@ void nissl__h5_open(nissl__h5 *h5, const char *path, uint64_t identity)
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     *h5 = (nissl__h5){.identity = identity};
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V110);
+    H5Pset_sieve_buf_size(access, 0); /* rows are written whole: reading around them is waste */
     h5->file = H5Fopen(path, H5F_ACC_RDWR, access);
     H5Pclose(access);
     if (h5->file < 0)
