@@ -542,6 +542,10 @@ static void write_array(const nissl__pipeline *p, const nissl__item *item, float
     int64_t count = 1, inner;
     for (int i = 0; i < item->form.rank; i++)
         count *= item->form.shape[i];
+    if (!steps->has_scale && !steps->has_divide && !steps->n_mean && !steps->n_std) {
+        memcpy(out, item->values, (size_t)count * sizeof *out);
+        return;
+    }
     inner = steps->layout == NISSL__LAYOUT_NHWC ? 1 : p->channels ? count / p->channels : 1;
     for (int64_t i = 0; i < count; i++) {
         int64_t channel = p->channels ? i / inner % p->channels : 0;
