@@ -190,7 +190,8 @@ static nissl_status observe_chain(void *user, const nissl__chain *chain, const n
     const watch *w = user;
     const nissl_plan *plan = w->rec->plan;
     const int sites[3] = {chain->first, chain->scaled, chain->clipped};
-    nissl__summary_of of[3] = {{NULL}};
+    nissl__summary_of of[3];
+    memset(of, 0, sizeof of);
     (void)err;
     for (int i = 0; i < 3; i++) {
         if (sites[i] < 0)
