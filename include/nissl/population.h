@@ -128,6 +128,104 @@ nissl_status nissl_parallel_compute(nissl_context *ctx, const nissl_view *x,
                                     nissl_error *err);
 void nissl_parallel_free(nissl_parallel *parallel);
 
+/* ---- decoding ---- */
+
+typedef enum nissl_decoder {
+    NISSL_DECODER_LOGISTIC, /* logistic regression, multinomial; penalty |w|^2 / 2 (1 / C) */
+    NISSL_DECODER_RIDGE,    /* least squares on +1 and -1; penalty |w|^2 (alpha) */
+    NISSL_DECODER_LDA,      /* linear discriminant; penalty = shrinkage of the covariance, 0 .. 1 */
+    NISSL_DECODER_SVM       /* squared hinge; penalty |w|^2 / 2 (1 / C), intercept penalised too */
+} nissl_decoder;
+
+typedef struct nissl_decode_options {
+    nissl_decoder decoder;
+    int n_folds;           /* 5; 0 = automatic: 5, or fewer where a class has fewer samples */
+    const int32_t *fold;   /* [n_samples] folds of one's own, 0 .. n_folds - 1; NULL = drawn so that
+                              each class is spread evenly */
+    const int64_t *group;  /* [n_samples] samples of one group stay in one fold and share a label:
+                              copies or positions of one stimulus; NULL = each its own. Ids are any
+                              numbers */
+    const double *penalty; /* [n_penalties] to choose from, NULL = automatic: eight from 1e-4 to 1e3
+                              times the mean squared length of a training sample, or shrinkages .001
+                              to 1. One = no choice */
+    int n_penalties;
+    bool standardise;   /* units to mean 0 and variance 1 over training samples; yes. Otherwise
+                           mean 0 only */
+    int64_t n_selected; /* units with the largest F over classes, chosen on training samples; 0 =
+                           all */
+    int n_permutations; /* of labels, for chance and p; 0 = none */
+    uint64_t seed;
+} nissl_decode_options;
+
+/** Logistic, 5 folds, standardised, all units, no permutations, the context's seed. */
+nissl_decode_options nissl_decode_options_default(const nissl_context *ctx);
+
+/** All arrays are owned. */
+typedef struct nissl_decoding {
+    int64_t n_samples; /* that count */
+    int64_t n_units, n_classes;
+    int n_folds, n_permutations;
+    double accuracy; /* fraction of held-out samples right */
+    double balanced; /* mean over classes of the fraction right: 1 / classes by chance */
+    double chance;   /* mean of balanced over permutations, NaN without */
+    double p;        /* (1 + permutations at least as good) / (1 + n_permutations), NaN without */
+    double *null;    /* [n_permutations] balanced */
+    double *fold_balanced; /* [n_folds] */
+    double *fold_penalty;  /* [n_folds] chosen */
+    int32_t *fold;         /* [n_samples of the input] -1 = left out */
+    int32_t *predicted;    /* [n_samples of the input] held-out; -1 = left out */
+    int64_t *confusion;    /* [n_classes, n_classes] true, predicted */
+} nissl_decoding;
+
+/**
+ * Decodes classes from responses with nested cross-validation.
+ *
+ * Whatever depends on data is learned inside the training folds: means, deviations, the choice of
+ * units, the penalty. The penalty for fold k is the one with the best mean balanced accuracy when
+ * each other fold is predicted from the rest without k (of equals the largest).
+ *
+ * Permutations exchange labels within folds, so that each fold keeps its classes and the test is
+ * exact; a permutation is as good if its balanced accuracy is higher, or equal with a mean margin
+ * (true class against the best other) at least as high, so that p is uniform under the null
+ * although accuracies are discrete.
+ *
+ * @param label [n_samples] 0 .. n_classes - 1, or -1 for samples to leave out. Classes without
+ *              samples are allowed and not counted.
+ * @param opt   NULL for defaults.
+ * @param out   free with nissl_decoding_free. Untouched on error.
+ * @return NISSL_OK; NISSL_ERR_SHAPE if fewer than 2 classes have samples, or a class has fewer
+ * samples (or groups) than 2, or than 3 when a penalty is to be chosen; NISSL_ERR_RANGE naming the
+ * first label, fold or option out of range; NISSL_ERR_ARGUMENT for a group with two labels or two
+ * folds; NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY; NISSL_ERR_CANCELLED.
+ *
+ * Cost: samples are rotated into the space they span, so iterations cost n^2 whatever the number of
+ * units; n_folds (n_folds + 1) / 2 rotations of 2 n^2 m flops, once for all permutations unless
+ * units are selected. Memory: n m doubles (with selection one more per thread) and per thread n m.
+ * Splits and permutations are spread over threads. Source: Varma and Simon 2006 (nested); Ojala and
+ * Garriga 2010 (permutations). Oracle: oracles/decode.py (scikit-learn).
+ */
+nissl_status nissl_decode(nissl_context *ctx, const nissl_view *x, const int32_t *label,
+                          int64_t n_classes, const nissl_decode_options *opt, nissl_decoding *out,
+                          nissl_error *err);
+void nissl_decoding_free(nissl_decoding *decoding);
+
+/**
+ * One linear classifier on all samples, without cross-validation.
+ *
+ * @param label  [n_samples] 0 .. n_classes - 1; at least one sample of each.
+ * @param weight [rows, n_units + 1] weights and, last, the intercept; rows = 1 for two classes
+ *               (positive scores mean class 1), else n_classes. In the units of x.
+ * @return NISSL_OK; NISSL_ERR_SHAPE for a class without samples; NISSL_ERR_RANGE for a label or
+ * penalty out of range (above 0; LDA 0 .. 1); NISSL_ERR_NOT_CONVERGED (weight is set), also for LDA
+ * with a singular covariance; NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY.
+ *
+ * As scikit-learn's LogisticRegression(C=1/penalty), RidgeClassifier(alpha=penalty),
+ * LinearDiscriminantAnalysis("lsqr", shrinkage=penalty) and LinearSVC(C=1/penalty).
+ */
+nissl_status nissl_decoder_fit(nissl_context *ctx, const nissl_view *x, const int32_t *label,
+                               int n_classes, nissl_decoder decoder, double penalty, double *weight,
+                               nissl_error *err);
+
 #ifdef __cplusplus
 }
 #endif

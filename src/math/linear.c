@@ -20,10 +20,22 @@ static void one_thread(void)
         openblas_set_num_threads(1);
 }
 
+/* Nothing to sum: c = beta c. BLAS would print that it does not like a stride of 0. */
+static void scale(int64_t m, int64_t n, double beta, double *c, int64_t ldc)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+}
+
 void nissl__matmul(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    double alpha, const double *a, int64_t lda, const double *b, int64_t ldb,
                    double beta, double *c, int64_t ldc)
 {
+    if (m < 1 || n < 1 || k < 1) {
+        scale(m, n, beta, c, ldc);
+        return;
+    }
     one_thread();
     cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha,
@@ -33,6 +45,10 @@ void nissl__matmul(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int
 void nissl__matmul_self(bool transpose, int64_t n, int64_t k, double alpha, const double *a,
                         int64_t lda, double beta, double *c, int64_t ldc)
 {
+    if (n < 1 || k < 1) {
+        scale(n, n, beta, c, ldc);
+        return;
+    }
     one_thread();
     cblas_dsyrk(CblasRowMajor, CblasLower, transpose ? CblasTrans : CblasNoTrans, (blasint)n,
                 (blasint)k, alpha, a, (blasint)lda, beta, c, (blasint)ldc);
@@ -48,6 +64,10 @@ void nissl__mirror(double *c, int64_t n, int64_t ldc)
 void nissl__matvec(bool transpose, int64_t m, int64_t n, const double *a, int64_t lda,
                    const double *x, double *y)
 {
+    if (m < 1 || n < 1) {
+        scale(1, transpose ? n : m, 0, y, 1);
+        return;
+    }
     one_thread();
     cblas_dgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, 1, a,
                 (blasint)lda, x, 1, 0, y, 1);
@@ -186,6 +206,8 @@ bool nissl__cholesky(int64_t n, double *a, int64_t lda)
 void nissl__cholesky_forward(int64_t n, int64_t k, const double *l, int64_t ldl, double *b,
                              int64_t ldb)
 {
+    if (n < 1 || k < 1)
+        return;
     one_thread();
     cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (blasint)n,
                 (blasint)k, 1, l, (blasint)ldl, b, (blasint)ldb);
@@ -194,6 +216,8 @@ void nissl__cholesky_forward(int64_t n, int64_t k, const double *l, int64_t ldl,
 void nissl__cholesky_solve(int64_t n, int64_t k, const double *l, int64_t ldl, double *b,
                            int64_t ldb)
 {
+    if (n < 1 || k < 1)
+        return;
     nissl__cholesky_forward(n, k, l, ldl, b, ldb);
     cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (blasint)n,
                 (blasint)k, 1, l, (blasint)ldl, b, (blasint)ldb);

@@ -277,3 +277,44 @@ void nissl__gram_pack(const double *k, int64_t n, double *out)
         *packed++ = diagonal;
     }
 }
+
+nissl_status nissl__principal_axes(const double *a, int64_t n, int64_t m, const double *b,
+                                   int64_t n_b, double *x, double *y, int64_t *r, nissl_error *err)
+{
+    bool wide = m > n;
+    int64_t k = NISSL__MIN(n, m), rank = 0;
+    nissl_status status = NISSL_OK;
+    double *axis = nissl__alloc((size_t)(k * k), sizeof *axis); /* rows */
+    double *moment = nissl__alloc((size_t)k, sizeof *moment);
+    double *cross = nissl__alloc(wide ? (size_t)(n_b * n) : 1, sizeof *cross);
+    if (!axis || !moment || !cross) {
+        status = NISSL__NO_MEMORY(err, (size_t)(k * k) * sizeof *axis);
+        goto done;
+    }
+    nissl__matmul_self(!wide, k, wide ? m : n, 1, a, m, 0, axis, k);
+    status = nissl__eigen(k, axis, moment, true, err);
+    if (status != NISSL_OK)
+        goto done;
+    while (rank < k && moment[rank] > 0 && moment[rank] > 1e-12 * moment[0])
+        rank++;
+    if (wide) {
+        for (int64_t j = 0; j < rank; j++)
+            for (int64_t i = 0; i < n; i++)
+                x[i * rank + j] = axis[j * n + i] * sqrt(moment[j]);
+        nissl__matmul(false, true, n_b, n, m, 1, b, m, a, m, 0, cross, n);
+        nissl__matmul(false, true, n_b, rank, n, 1, cross, n, axis, n, 0, y, rank);
+        for (int64_t i = 0; i < n_b; i++)
+            for (int64_t j = 0; j < rank; j++)
+                y[i * rank + j] /= sqrt(moment[j]);
+    } else {
+        nissl__matmul(false, true, n, rank, m, 1, a, m, axis, m, 0, x, rank);
+        nissl__matmul(false, true, n_b, rank, m, 1, b, m, axis, m, 0, y, rank);
+    }
+    *r = rank;
+
+done:
+    nissl__free(axis);
+    nissl__free(moment);
+    nissl__free(cross);
+    return status;
+}

@@ -51,4 +51,13 @@ void nissl__gram_u_centre(double *k, int64_t n);
  * products are the inner products of the symmetric matrices. out may be k. */
 void nissl__gram_pack(const double *k, int64_t n, double *out);
 
+/*
+ * Coordinates of rows in the principal axes of a [n, m] (second moments, not centred): x [n, r] of
+ * a itself, whose columns are orthogonal, and y [n_b, r] of b [n_b, m]. r <= min(n, m) is the
+ * number of axes with more than 1e-12 of the first one's moment. Distances and products within the
+ * span of a are kept. x and y have room for min(n, m) columns.
+ */
+nissl_status nissl__principal_axes(const double *a, int64_t n, int64_t m, const double *b,
+                                   int64_t n_b, double *x, double *y, int64_t *r, nissl_error *err);
+
 #endif
