@@ -229,6 +229,88 @@ nissl_status nissl_rdm_compare(nissl_context *ctx, const double *a, int64_t n_a,
                                int64_t n_b, int64_t n_conditions, nissl_rdm_similarity similarity,
                                double *out, nissl_error *err);
 
+/* ---- prediction ---- */
+
+typedef enum nissl_predictor {
+    NISSL_PREDICTOR_RIDGE, /* one penalty for all targets, by leave-one-out error on training
+                              samples */
+    NISSL_PREDICTOR_PLS    /* partial least squares (NIPALS) on centred units */
+} nissl_predictor;
+
+typedef struct nissl_predict_options {
+    nissl_predictor predictor;
+    int n_splits;          /* random splits: 10. 0 = none: fitted and measured on all samples */
+    double train_fraction; /* of samples (or groups): .9 */
+    const int64_t *group;  /* [n_samples] samples of one group stay together; NULL = each its own */
+    int64_t n_components;  /* of partial least squares: 25; fewer where there are fewer */
+    const double *penalty; /* [n_penalties] ascending; NULL = automatic: nine from 1e-4 to 1e4 times
+                              the mean squared length of a training sample */
+    int n_penalties;
+    int64_t n_selected;    /* units of x with the largest mean squared correlation with targets, on
+                              training samples; 0 = all */
+    const double *ceiling; /* [n_targets] highest correlation that noise allows; NULL = 1 */
+    uint64_t seed;
+} nissl_predict_options;
+
+/** Ridge, 10 splits, nine tenths, 25 components, the context's seed. */
+nissl_predict_options nissl_predict_options_default(const nissl_context *ctx);
+
+/** All arrays are owned. */
+typedef struct nissl_prediction {
+    int64_t n_samples, n_units, n_targets;
+    int n_splits;
+    double *r;  /* [n_targets] correlation with held-out responses, mean over splits; NaN for a
+                   target that is constant in all */
+    double *r2; /* [n_targets] 1 - squared error / squares about the training mean, likewise; may be
+                   below 0 */
+    double median_r, median_r2; /* over targets that have them */
+    double normalised;          /* median of r over ceiling; of targets with a ceiling above 0 */
+    double *penalty;            /* [max(n_splits, 1)] chosen; NaN for partial least squares */
+} nissl_prediction;
+
+/**
+ * How well the units of x predict those of y, linearly, on samples that were not used.
+ *
+ * @param y   targets [n_samples, n_targets].
+ * @param out free with nissl_prediction_free. Untouched on error.
+ * @return NISSL_OK; NISSL_ERR_SHAPE if the numbers of samples differ, or a split leaves fewer than
+ * 3 samples to learn from or 2 to test; NISSL_ERR_RANGE for an option out of range; NISSL_ERR_TYPE;
+ * NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY; NISSL_ERR_CANCELLED.
+ *
+ * Cost per split: 2 n^2 m flops to rotate samples, then for ridge 2 n^2 targets flops a penalty,
+ * for partial least squares 4 n (n + targets) a component and iteration. Memory: per thread n (m +
+ * 3 targets) doubles. Splits are spread over threads. Source: Schrimpf et al. 2018 (splits, median,
+ * ceiling); Wold 1975 (NIPALS). Oracle: oracles/compare.py (scikit-learn).
+ */
+nissl_status nissl_predict(nissl_context *ctx, const nissl_view *x, const nissl_view *y,
+                           const nissl_predict_options *opt, nissl_prediction *out,
+                           nissl_error *err);
+void nissl_prediction_free(nissl_prediction *prediction);
+
+/**
+ * Ridge weights on all samples: scikit-learn's Ridge(alpha=penalty).
+ * @param weight [n_targets, n_units + 1], the intercept last.
+ * @return as nissl_predict.
+ */
+nissl_status nissl_ridge_fit(nissl_context *ctx, const nissl_view *x, const nissl_view *y,
+                             double penalty, double *weight, nissl_error *err);
+
+/**
+ * Reliability of units: correlation of mean responses between random halves of the repeats,
+ * corrected to the full number of repeats (Spearman and Brown), mean over n_splits halvings.
+ *
+ * @param x         responses [n_samples, n_units]; samples of a stimulus are its repeats.
+ * @param stimulus  [n_samples] 0 .. n_stimuli - 1 or -1. Stimuli of one sample are left out.
+ * @param ceiling   [n_units] square root of the reliability, which is what a perfect model's
+ *                  correlation with the mean response would be; 0 where reliability is not above 0,
+ *                  NaN for a constant unit.
+ * @return NISSL_OK; NISSL_ERR_SHAPE if fewer than 3 stimuli have 2 repeats; NISSL_ERR_RANGE;
+ * NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY.
+ */
+nissl_status nissl_reliability(nissl_context *ctx, const nissl_view *x, const int32_t *stimulus,
+                               int64_t n_stimuli, int n_splits, uint64_t seed, double *ceiling,
+                               nissl_error *err);
+
 #ifdef __cplusplus
 }
 #endif

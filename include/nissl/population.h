@@ -226,6 +226,198 @@ nissl_status nissl_decoder_fit(nissl_context *ctx, const nissl_view *x, const in
                                int n_classes, nissl_decoder decoder, double penalty, double *weight,
                                nissl_error *err);
 
+/* ---- noise ---- */
+
+/** All arrays are owned. */
+typedef struct nissl_noise_correlation {
+    int64_t n_samples;             /* of conditions with two samples or more */
+    int64_t n_units, n_conditions; /* the latter with samples */
+    double mean_noise;             /* over pairs of units that vary */
+    double mean_signal;
+    double *noise;  /* [n_units, n_units] or NULL; NaN for units that never vary */
+    double *signal; /* [n_units, n_units] or NULL */
+} nissl_noise_correlation;
+
+/**
+ * Noise correlations: responses are made z-scores within each condition (n - 1) and pooled, and
+ * signal correlations, those of condition means.
+ *
+ * A unit that is constant within a condition counts there as 0.
+ *
+ * @param condition [n_samples] 0 .. n_conditions - 1, or -1 for samples to leave out.
+ * @param matrices  keep both matrices; otherwise only their means, at a cost of O(n m) instead of
+ *                  O(n m^2).
+ * @param out       free with nissl_noise_correlation_free. Untouched on error.
+ * @return NISSL_OK; NISSL_ERR_SHAPE if no condition has two samples; NISSL_ERR_RANGE naming the
+ * first condition out of range; NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY.
+ *
+ * Source: Cohen and Kohn 2011. Oracle: oracles/population.py (numpy).
+ */
+nissl_status nissl_noise_correlation_compute(nissl_context *ctx, const nissl_view *x,
+                                             const int32_t *condition, int64_t n_conditions,
+                                             bool matrices, nissl_noise_correlation *out,
+                                             nissl_error *err);
+void nissl_noise_correlation_free(nissl_noise_correlation *noise);
+
+/** Linear Fisher information about which of two conditions there is, d^T S^-1 d with d the
+ * difference of means (for two values of a parameter, over the square of their difference). */
+typedef struct nissl_fisher {
+    int64_t n_a, n_b; /* samples */
+    double naive;     /* biased upwards */
+    double corrected; /* unbiased for Gaussian noise: naive (v - n_units - 1) / v - n_units (1 / n_a
+                         + 1 / n_b), v = n_a + n_b - 2 */
+} nissl_fisher;
+
+/**
+ * @param condition [n_samples]; those that are a or b count.
+ * @return NISSL_OK; NISSL_ERR_SHAPE if n_a + n_b - 2 <= n_units + 1, when there is no estimate, or
+ * either has fewer than 2; NISSL_ERR_RANGE if the covariance is singular (a constant unit);
+ * NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY.
+ *
+ * Source: Kanitscheider, Coen-Cagli, Kohn and Pouget 2015. Oracle: oracles/population.py (numpy).
+ */
+nissl_status nissl_fisher_compute(nissl_context *ctx, const nissl_view *x, const int32_t *condition,
+                                  int32_t a, int32_t b, nissl_fisher *out, nissl_error *err);
+
+/* ---- demixed principal components ---- */
+
+#define NISSL_DPCA_MAX_FACTORS 4
+
+typedef struct nissl_dpca_options {
+    int64_t n_components; /* of each marginalisation: 10, or as many as there are */
+    double penalty;       /* ridge penalty over the squares of the means, |X|^2: 0. Below 0 =
+                             automatic: the best of 0 and 1e-7 .. 1 by repeatedly leaving out one
+                             sample of each cell and predicting the rest's marginals from it */
+    int n_repeats;        /* of that: 10 */
+    uint64_t seed;
+} nissl_dpca_options;
+
+nissl_dpca_options nissl_dpca_options_default(const nissl_context *ctx);
+
+/** One marginalisation. */
+typedef struct nissl_dpca_part {
+    uint32_t factors;     /* bit k set: factor k takes part */
+    double variance;      /* fraction of the squares of means that it has */
+    int64_t n_components; /* at most the rank of what it has */
+    double *decoder;      /* [n_components, n_units] what to multiply responses with */
+    double *encoder;   /* [n_components, n_units] of length 1: how the component looks over units;
+                          the entry of largest magnitude is positive */
+    double *explained; /* [n_components] fraction of all squares: (|X_p|^2 - |X_p - F D X_p|^2) /
+                          |X|^2 of this part X_p of the means */
+    double *projected; /* [n_components] |D X|^2 / |X|^2 of all means */
+} nissl_dpca_part;
+
+/** All arrays are owned. */
+typedef struct nissl_dpca {
+    int64_t n_units, n_cells;
+    int n_factors, n_parts; /* 2^n_factors - 1 */
+    double penalty;         /* in force */
+    double *mean;           /* [n_units] grand mean over cells, removed first */
+    nissl_dpca_part *parts; /* [n_parts] single factors first, then pairs and so on */
+} nissl_dpca;
+
+/**
+ * Demixed principal components: for each set of factors, the directions that best carry what the
+ * mean responses owe to those factors alone, by reduced-rank regression of each marginal on the
+ * means.
+ *
+ * @param level    [n_factors] of [n_samples]: 0 .. n_levels - 1, or -1 (the sample is left out).
+ *                 Time is a factor like others: a sample per trial and time. Every combination of
+ *                 levels needs a sample; cells count alike whatever their number of samples.
+ * @param n_levels [n_factors] at least 2 each.
+ * @param opt      NULL for defaults.
+ * @param out      free with nissl_dpca_free. Untouched on error.
+ * @return NISSL_OK; NISSL_ERR_SHAPE naming the first combination without samples, or with one where
+ * the penalty is automatic; NISSL_ERR_RANGE; NISSL_ERR_LIMIT above 2^20 cells; NISSL_ERR_TYPE;
+ * NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY.
+ *
+ * Cost: a singular value decomposition of units by cells, and one of min(units, cells) by cells for
+ * each part (and repeat and penalty).
+ * Source: Kobak et al. 2016. Oracle: oracles/population.py (numpy), machenslab/dPCA.
+ */
+nissl_status nissl_dpca_compute(nissl_context *ctx, const nissl_view *x,
+                                const int32_t *const *level, const int *n_levels, int n_factors,
+                                const nissl_dpca_options *opt, nissl_dpca *out, nissl_error *err);
+void nissl_dpca_free(nissl_dpca *dpca);
+
+/* ---- geometry of conditions ---- */
+
+#define NISSL_GEOMETRY_MAX_CONDITIONS 24
+
+typedef struct nissl_geometry_options {
+    nissl_decoder decoder;     /* NISSL_DECODER_SVM, as the source has it, or logistic */
+    double penalty;            /* 0 = automatic: .01 times the mean squared length of a centred
+                                  sample */
+    int n_folds;               /* of each condition's samples, for decoding: 5 */
+    const uint64_t *dichotomy; /* [n_dichotomies] bit c set: condition c is on side A; NULL = every
+                                  split into halves (of an odd number, one side has one more), or
+                                  max_dichotomies of them at random */
+    int64_t n_dichotomies;
+    int64_t max_dichotomies; /* 1000 */
+    int n_permutations;      /* of samples' conditions, for accuracy: 0 */
+    int n_null;              /* random geometries, for generalisation and parallelism: 0 */
+    uint64_t seed;
+} nissl_geometry_options;
+
+/** The context's seed. */
+nissl_geometry_options nissl_geometry_options_default(const nissl_context *ctx);
+
+/** All arrays are owned. [n_dichotomies] unless said otherwise. */
+typedef struct nissl_geometry {
+    int64_t n_samples, n_units,
+        n_conditions; /* the last of the input; empty ones belong to no side */
+    int64_t n_dichotomies;
+    uint64_t *dichotomy;
+    double *accuracy; /* cross-validated, mean over conditions of the fraction right */
+    double
+        *accuracy_p;   /* (1 + permutations at least as good) / (1 + n_permutations); NaN without */
+    double *ccgp;      /* cross-condition generalisation: trained without one condition of each
+                          side and tested on those two, mean over all such pairs; NaN with one
+                          condition on a side */
+    double *ccgp_p;    /* against random geometries; NaN without */
+    double *ccgp_null; /* their mean */
+    double *parallelism; /* mean cosine between coding vectors (side B less side A, condition by
+                            condition), the most over pairings; NaN for sides of different size, of
+                            one condition, or above 8 */
+    double *parallelism_p, *parallelism_null;
+    double *margin;    /* half the distance between the convex hulls of both sides' mean
+                          responses; 0 where no plane separates them */
+    double shattering; /* shattering dimensionality: mean accuracy */
+    double separable;  /* fraction of dichotomies with a margin above 1e-6 of the mean distance
+                          between means: what noise-free means allow; 7 of 35 for a cube */
+} nissl_geometry;
+
+/**
+ * How the mean responses of conditions lie: can any split of them be decoded (shattering
+ * dimensionality), does a decoder carry over to conditions it never saw (cross-condition
+ * generalisation), are differences parallel.
+ *
+ * A random geometry keeps each condition's cloud but permutes its units, separately for each
+ * condition (about the grand mean), so that decoding stays and the arrangement goes; label shuffles
+ * would be the wrong null for generalisation, which high-dimensional clouds fail below chance too.
+ *
+ * Parallelism of noisy means is biased towards 0. The maximum over pairings is above 0 by chance:
+ * compare with parallelism_null.
+ *
+ * @param condition [n_samples] 0 .. n_conditions - 1, or -1 for samples to leave out.
+ * @param n_conditions at most 24.
+ * @param opt       NULL for defaults.
+ * @param out       free with nissl_geometry_free. Untouched on error.
+ * @return NISSL_OK; NISSL_ERR_SHAPE below 2 conditions with samples, or one with fewer samples than
+ * 2; NISSL_ERR_RANGE for a condition, dichotomy (a side without samples) or option out of range;
+ * NISSL_ERR_TYPE; NISSL_ERR_NONFINITE; NISSL_ERR_MEMORY; NISSL_ERR_CANCELLED.
+ *
+ * Cost: a rotation of 2 n^2 m flops, then (n_folds (1 + n_permutations) + pairs (1 + n_null)) fits
+ * of n^2 a dichotomy; random geometries rotate anew. Memory: n m doubles, and again per thread with
+ * random geometries.
+ * Source: Bernardi et al. 2020; Rigotti et al. 2013. Oracle: oracles/population.py (scikit-learn).
+ */
+nissl_status nissl_geometry_compute(nissl_context *ctx, const nissl_view *x,
+                                    const int32_t *condition, int64_t n_conditions,
+                                    const nissl_geometry_options *opt, nissl_geometry *out,
+                                    nissl_error *err);
+void nissl_geometry_free(nissl_geometry *geometry);
+
 #ifdef __cplusplus
 }
 #endif

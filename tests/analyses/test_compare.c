@@ -78,12 +78,35 @@ static void reference_shape(void **state)
     free(y.a);
 }
 
+static void reference_prediction(void **state)
+{
+    static const double ridge[] = {1.1697300213536503, 1.1396738913086344, 0.09883460192218237,
+                                   -1.023246101796666, -0.253581798141493, 0.418415021130958};
+    static const double pls[] = {0.9709853097903831, 0.8254931143188696, 0.9071055871999276,
+                                 0.9426921924708167, 0.9413585574028801};
+    matrix x = read_reference("X.csv"), y = read_reference("Y.csv");
+    nissl_view vx = view_matrix(&x), vy = view_matrix(&y);
+    nissl_predict_options opt = {.predictor = NISSL_PREDICTOR_PLS, .n_components = 3};
+    nissl_prediction r = {0};
+    double w[5 * 7];
+    check_ok(nissl_ridge_fit(ctx, &vx, &vy, 1, w, &err), err);
+    for (int j = 0; j < 6; j++)
+        relative(w[j], ridge[j], TOLERANCE);
+    check_ok(nissl_predict(ctx, &vx, &vy, &opt, &r, &err), err);
+    for (int t = 0; t < 5; t++)
+        relative(r.r[t], pls[t], TOLERANCE);
+    nissl_prediction_free(&r);
+    free(x.a);
+    free(y.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference_cka),
         cmocka_unit_test(reference_cca),
         cmocka_unit_test(reference_shape),
+        cmocka_unit_test(reference_prediction),
     };
     ctx = context_of(2);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
